@@ -1,0 +1,105 @@
+package benchmarks
+
+import (
+	"testing"
+
+	"github.com/wasmerio/go-ext-wasm/benchmarks/internal/cgo"
+)
+
+// BenchmarkCall calls sum(5, 37) in each form that a runtime's API has. EmptyCgoCall is the yardstick: no runtime
+// whose code runs behind cgo can be faster.
+func BenchmarkCall(b *testing.B) {
+	b.Run("EmptyCgoCall", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			cgo.Empty()
+		}
+	})
+	eachSumForm(b, func(b *testing.B, call func() (int32, error)) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := call(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkHostCall has a guest call a Go function 1000 times, and reports the time of one such call.
+func BenchmarkHostCall(b *testing.B) {
+	eachHostForm(b, func(b *testing.B, run function) {
+		b.ReportAllocs()
+		calls := []int32{1000} // made here, for a list of arguments made in the loop would count as an allocation
+		for b.Loop() {
+			if _, err := run(calls...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+		b.ReportMetric(perOp/float64(calls[0]), "ns/hostcall")
+	})
+}
+
+// TestCallForms proves what the benchmarks of calls then take for granted.
+func TestCallForms(t *testing.T) {
+	eachSumForm(t, func(t *testing.T, call func() (int32, error)) {
+		if sum, err := call(); sum != 42 || err != nil {
+			t.Fatal(sum, err)
+		}
+	})
+	eachHostForm(t, func(t *testing.T, run function) {
+		if n, err := run(1000); n != 1000 || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+// TestTraps proves that the rivals' signal handlers live together in the one process that they are compared in.
+func TestTraps(t *testing.T) {
+	wasm := binary(t, trapGuest)
+	for range 3 { // the rivals take turns, so that each traps after each other one
+		for _, r := range compilers() {
+			i := load(t, r, nil, wasm)
+			for _, name := range []string{"unreachable", "bounds", "recurse"} {
+				if _, err := export(t, i, name)(); err == nil {
+					t.Errorf("%s: %s did not trap", r.name, name)
+				}
+			}
+			if _, err := export(t, i, "divide")(0); err == nil {
+				t.Errorf("%s: division by zero did not trap", r.name)
+			}
+		}
+	}
+}
+
+// runner is what *testing.T and *testing.B have in common beside testing.TB.
+type runner[T any] interface {
+	testing.TB
+	Run(name string, f func(T)) bool
+}
+
+func eachSumForm[T runner[T]](t T, f func(t T, call func() (int32, error))) {
+	wasm := binary(t, sumGuest)
+	for _, r := range compilers() {
+		t.Run(r.name, func(t T) {
+			forms, err := load(t, r, nil, wasm).sumForms()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, form := range forms {
+				t.Run(form.name, func(t T) { f(t, form.call) })
+			}
+		})
+	}
+}
+
+func eachHostForm[T runner[T]](t T, f func(t T, run function)) {
+	wasm := binary(t, hostCallGuest)
+	for _, r := range compilers() {
+		for _, form := range r.hostForms {
+			t.Run(r.name+"/"+form.name, func(t T) {
+				f(t, export(t, load(t, r, hosts{"f": form.fn}, wasm), "run"))
+			})
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+type options struct {
+	pattern string
+	count   int
+	time    string
+	short   bool
+}
+
+// args are the flags of one pass.
+func (o options) args() []string {
+	args := []string{
+		"-test.run=^$", "-test.bench=" + o.pattern, "-test.benchmem", "-test.cpu=1",
+		"-test.count=1", "-test.benchtime=" + o.time, "-test.timeout=0",
+	}
+	if o.short {
+		args = append(args, "-test.short")
+	}
+	return args
+}
+
+const benchmarksModule = "github.com/wasmerio/go-ext-wasm/benchmarks"
+
+func benchmarksFolder() (string, error) {
+	folder, err := output("", "go", "list", "-m", "-f", "{{.Dir}}", benchmarksModule)
+	if err != nil {
+		return "", fmt.Errorf("run this inside the benchmarks' module: %w", err)
+	}
+	return folder, nil
+}
+
+// runPasses builds the benchmarks once and runs all of them as often as asked. A -test.count would measure each
+// one several times in a row, and so within the same disturbance of a noisy machine.
+func runPasses(folder string, o options) (printed []byte, failed error) {
+	temporary, err := os.MkdirTemp("", "report")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(temporary)
+	binary := filepath.Join(temporary, "benchmarks.test")
+	build := exec.Command("go", "test", "-c", "-o", binary, ".")
+	build.Dir, build.Stderr = folder, os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, fmt.Errorf("build: %w", err)
+	}
+
+	var buffer bytes.Buffer
+	for n := range o.count {
+		fmt.Fprintf(os.Stderr, "pass %d of %d\n", n+1, o.count)
+		pass := exec.Command(binary, o.args()...)
+		pass.Dir, pass.Env, pass.Stderr = folder, environment(), os.Stderr
+		pass.Stdout = io.MultiWriter(&buffer, os.Stderr)
+		if err := pass.Run(); err != nil {
+			// What did run is still worth its report.
+			failed = errors.Join(failed, fmt.Errorf("pass %d: %w", n+1, err))
+		}
+	}
+	return buffer.Bytes(), failed
+}
+
+const compilerThreads = "RAYON_NUM_THREADS"
+
+// environment holds the Rust compilers to one core, as -test.cpu does the Go one, unless the user has decided.
+func environment() []string {
+	env := os.Environ()
+	if _, decided := os.LookupEnv(compilerThreads); !decided {
+		env = append(env, compilerThreads+"=1")
+	}
+	return env
+}
+
+func output(folder, name string, args ...string) (string, error) {
+	command := exec.Command(name, args...)
+	command.Dir = folder
+	out, err := command.Output()
+	return strings.TrimSpace(string(out)), err
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	perOp       = "ns/op"
+	perHostCall = "ns/hostcall"
+	allocsPerOp = "allocs/op"
+	wasmBytes   = "wasm-bytes"
+)
+
+// yardstick is the least that a call across cgo costs.
+var yardstick = key{"Call", "EmptyCgoCall", ""}
+
+// A group is one table.
+type group struct {
+	name, about, row, unit string
+	// references are the columns of ratios: this row's time in that of the reference, so that below 1 is faster.
+	references []reference
+}
+
+type reference struct {
+	name string
+	of   func(k key) key
+}
+
+var (
+	toRivals    = []reference{sameRowOf("wazero-compiler"), sameRowOf("wasmtime")}
+	toYardstick = []reference{{yardstick.runtime, func(key) key { return yardstick }}}
+)
+
+func sameRowOf(runtime string) reference {
+	return reference{runtime, func(k key) key { return key{k.group, runtime, k.row} }}
+}
+
+var groups = []group{
+	{"Compute", "Compiled code alone: module and instance are made before.", "program", perOp, toRivals},
+	{"EndToEnd", "Compile, instantiate, call and close, each time.", "program", perOp, toRivals},
+	{"Compile", "Compile and close.", "program", perOp, toRivals},
+	{"Instantiate", "Make and close an instance of a compiled module.", "module", perOp, toRivals},
+	{"Call", "`sum(5, 37)` in each form of the API.", "form", perOp, toYardstick},
+	{"HostCall", "A Go function that a guest calls. Allocations are those of 1000 calls.", "form", perHostCall, toYardstick},
+}
+
+func writeReport(w io.Writer, about machine, o options, r results, failed error) {
+	fmt.Fprintf(w, "# Results\n\nWritten by `go run ./cmd/report`; README.md says how to read them.\n\n")
+	writeMethod(w, about, o, r)
+	if failed != nil {
+		fmt.Fprintf(w, "\n**Incomplete**: %v.\n", failed)
+	}
+	for _, g := range groups {
+		writeGroup(w, g, r)
+	}
+	writeTargets(w, r)
+}
+
+func writeMethod(w io.Writer, about machine, o options, r results) {
+	threads, decided := os.LookupEnv(compilerThreads)
+	if !decided {
+		threads = "1"
+	}
+	for _, item := range [][2]string{
+		{"date", about.date},
+		{"machine", fmt.Sprintf("%s, %d cores, %s", about.cpu, about.cores, about.platform)},
+		{"load average before", about.load},
+		{"Go", about.goVersion},
+		{"rivals", fmt.Sprintf("go-ext-wasm %s, wazero %s, wasmtime-go %s", about.library, about.wazero, about.wasmtime)},
+		{"method", fmt.Sprintf("medians over all passes, of which there were %d; spread = (slowest - fastest) / median", o.count)},
+		{"each pass", fmt.Sprintf("`%s` with %s=%s", strings.Join(o.args(), " "), compilerThreads, threads)},
+		{"ratios", "columns that begin with / are this row's time in that of the same row there: below 1 is faster"},
+	} {
+		fmt.Fprintf(w, "- %s: %s\n", item[0], item[1])
+	}
+	for _, k := range r.keys("Compile") {
+		if size, ok := r.median(k, wasmBytes); ok && k.runtime == wazero {
+			fmt.Fprintf(w, "- size of %s: %s bytes\n", k.row, count(size))
+		}
+	}
+}
+
+func writeGroup(w io.Writer, g group, r results) {
+	keys := r.keys(g.name)
+	if len(keys) == 0 {
+		return
+	}
+	header := []string{g.row, "runtime", "median", "spread", "allocs/op"}
+	for _, ref := range g.references {
+		header = append(header, "/ "+ref.name)
+	}
+	var rows [][]string
+	for _, k := range keys {
+		unit := g.unit
+		if k == yardstick {
+			unit = perOp
+		}
+		median, _ := r.median(k, unit)
+		allocs, _ := r.median(k, allocsPerOp)
+		row := []string{k.row, k.runtime, duration(median), percent(r, k, unit), count(allocs)}
+		for _, ref := range g.references {
+			text := ""
+			if ratio, ok := r.ratio(k, ref.of(k), unit, perOp); ok {
+				text = fmt.Sprintf("%.2f", ratio)
+			}
+			row = append(row, text)
+		}
+		rows = append(rows, row)
+	}
+	fmt.Fprintf(w, "\n## %s\n\n%s\n\n", g.name, g.about)
+	writeTable(w, header, rows)
+}
+
+func percent(r results, k key, unit string) string {
+	if len(r.samples[k][unit]) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f%%", 100*r.spread(k, unit))
+}
+
+// writeTable writes Markdown that reads well as text, too.
+func writeTable(w io.Writer, header []string, rows [][]string) {
+	t := tabwriter.NewWriter(w, 0, 0, 0, ' ', tabwriter.TabIndent)
+	line := func(cells []string) { fmt.Fprintf(t, "| %s\t |\n", strings.Join(cells, "\t | ")) }
+	line(header)
+	rule := make([]string, len(header))
+	for i := range rule {
+		rule[i] = "---"
+	}
+	line(rule)
+	for _, row := range rows {
+		line(row)
+	}
+	t.Flush()
+}
+
+// duration rounds to what a measurement on a noisy machine can carry.
+func duration(ns float64) string {
+	d := time.Duration(ns)
+	switch {
+	case d < time.Microsecond:
+		return fmt.Sprintf("%.3g ns", ns)
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.3g µs", ns/1e3)
+	case d < time.Second:
+		return fmt.Sprintf("%.3g ms", ns/1e6)
+	}
+	return fmt.Sprintf("%.3g s", ns/1e9)
+}

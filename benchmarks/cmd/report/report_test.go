@@ -1,0 +1,110 @@
+package main
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+const printed = `goos: linux
+cpu: AMD EPYC
+BenchmarkCall/EmptyCgoCall         	 8753146	        20.00 ns/op	       0 B/op	       0 allocs/op
+BenchmarkCall/wasmer-cranelift/CallRaw      	 100	        60.00 ns/op	       0 B/op	       0 allocs/op
+BenchmarkHostCall/wasmer-cranelift/Func     	 642	    90000 ns/op	        90.00 ns/hostcall	   5 B/op	    1 allocs/op
+BenchmarkCompute/wasmer-cranelift/pollard_rho_128 	 20	 10000000 ns/op	 0 B/op	 0 allocs/op
+BenchmarkCompute/wasmtime/pollard_rho_128 	 20	 10500000 ns/op	 0 B/op	 0 allocs/op
+BenchmarkCall/EmptyCgoCall         	 8753146	        30.00 ns/op	       0 B/op	       0 allocs/op
+BenchmarkCompute/wasmtime/nbody 	--- FAIL: BenchmarkCompute/wasmtime/nbody
+PASS
+`
+
+func parsed(t *testing.T) results {
+	t.Helper()
+	r, err := parse(strings.NewReader(printed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestMedianOverPasses(t *testing.T) {
+	r := parsed(t)
+	if median, ok := r.median(yardstick, perOp); median != 25 || !ok {
+		t.Error(median, ok)
+	}
+	if spread := r.spread(yardstick, perOp); math.Abs(spread-0.4) > 1e-9 {
+		t.Error(spread)
+	}
+	if _, ok := r.median(key{"Call", "nobody", ""}, perOp); ok {
+		t.Error("measured what did not run")
+	}
+}
+
+func TestMetricBesideTime(t *testing.T) {
+	if ns, ok := parsed(t).median(key{"HostCall", cranelift, "Func"}, perHostCall); ns != 90 || !ok {
+		t.Error(ns, ok)
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	var text strings.Builder
+	writeTargets(&text, parsed(t))
+	for what, want := range map[string]string{
+		"CallRaw / EmptyCgoCall":                             "met",
+		"CallRaw: allocations":                               "met",
+		"typed call: allocations":                            "not measured",
+		"host call, Func":                                    "met",
+		"compute pollard_rho_128: time Cranelift / wasmtime": "met",
+	} {
+		if got := verdictOf(text.String(), what); got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+}
+
+func verdictOf(table, what string) string {
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) > 4 && strings.TrimSpace(cells[1]) == what {
+			return strings.TrimSpace(cells[4])
+		}
+	}
+	return ""
+}
+
+func TestVerdictAtTheLimit(t *testing.T) {
+	for _, c := range []struct {
+		atLeast bool
+		value   float64
+		want    string
+	}{
+		{false, 2, "met"},
+		{false, 1.9, "met"},
+		{false, 2.1, "**not met**"},
+		{true, 2, "met"},
+		{true, 2.1, "met"},
+		{true, 1.9, "**not met**"},
+	} {
+		if got := (target{limit: 2, atLeast: c.atLeast}).verdict(c.value); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+func TestRatioColumns(t *testing.T) {
+	var text strings.Builder
+	writeReport(&text, machine{}, options{}, parsed(t), nil)
+	for _, want := range []string{"2.40", "3.60", "0.95", "90 ns", "10 ms"} { // 60/25, 90/25, 10/10.5
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %s in\n%s", want, text.String())
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for ns, want := range map[float64]string{0.5: "0.5 ns", 27.54: "27.5 ns", 8200: "8.2 µs", 6.9e6: "6.9 ms", 2.24e10: "22.4 s"} {
+		if got := duration(ns); got != want {
+			t.Errorf("%g: %s, want %s", ns, got, want)
+		}
+	}
+}

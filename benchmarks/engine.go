@@ -1,0 +1,63 @@
+// Package benchmarks compares runtimes of WebAssembly for Go. README.md says how to run it and how to add one.
+package benchmarks
+
+import "slices"
+
+// A rival is one runtime in one configuration.
+type rival struct {
+	name string
+	// interpreted marks a rival that only takes part in the light computations.
+	interpreted bool
+	// open makes an engine whose modules can import the given functions.
+	open func(hosts) (engine, error)
+	// hostForms are the ways of this runtime to write a host function that adds one to an i32.
+	hostForms []hostForm
+}
+
+// hosts are Go functions by the name under which guests import them from the namespace "env".
+// Each is one of the rival's host forms.
+type hosts map[string]any
+
+type hostForm struct {
+	name string
+	fn   any
+}
+
+type engine interface {
+	compile(wasm []byte) (module, error)
+	close() error
+}
+
+type module interface {
+	instantiate() (instance, error)
+	close() error
+}
+
+type instance interface {
+	// function finds an export and chooses this runtime's fastest way to call it.
+	function(name string) (function, error)
+	// sumForms are all ways to call the export "sum" with 5 and 37.
+	sumForms() ([]callForm, error)
+	close() error
+}
+
+// A function takes i32 arguments and returns the bits of its single result.
+type function func(args ...int32) (uint64, error)
+
+type callForm struct {
+	name string
+	call func() (int32, error)
+}
+
+// addOne is a host function as plain as all rivals take it, most of them by reflection.
+func addOne(x int32) int32 { return x + 1 }
+
+// runtimes lists every rival that this machine can run.
+func runtimes() []rival {
+	return slices.Concat(wasmerRivals(), wazeroRivals(), wasmtimeRivals())
+}
+
+// compilers lists the rivals that compile to machine code.
+func compilers() []rival {
+	return slices.DeleteFunc(runtimes(), func(r rival) bool { return r.interpreted })
+}

@@ -1,0 +1,72 @@
+package benchmarks
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A program is a guest that computes something. None of them imports anything, or needs an initialisation.
+type program struct {
+	name, export string
+	args         []int32
+	// light programs are quick enough for interpreters and for -short.
+	light bool
+}
+
+var (
+	nbody    = program{name: "nbody", export: "main", args: []int32{100_000}, light: true}
+	fib      = program{name: "fib_recursive", export: "app_main", light: true}
+	pollard  = program{name: "pollard_rho_128", export: "app_main", light: true}
+	snappy   = program{name: "snappy_compress", export: "app_main"}
+	programs = []program{nbody, fib, pollard, snappy}
+)
+
+// read loads the program from the first folder of test data that has it.
+func (p program) read() ([]byte, error) {
+	folders := []string{"../../shared/data", "../testdata"}
+	if folder := os.Getenv("WASMER_GO_TESTDATA"); folder != "" {
+		folders = []string{folder}
+	}
+	for _, folder := range folders {
+		wasm, err := os.ReadFile(filepath.Join(folder, "bench", p.name+".wasm"))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return wasm, err
+		}
+	}
+	return nil, fmt.Errorf("bench/%s.wasm: %w in %v; WASMER_GO_TESTDATA can name another folder", p.name, fs.ErrNotExist, folders)
+}
+
+// The guests of the other benchmarks, as text.
+const (
+	sumGuest = `(module
+		(func (export "sum") (param i32 i32) (result i32)
+			(i32.add (local.get 0) (local.get 1))))`
+
+	// run(n) calls f n times, each time with the previous result, so that it returns n where f adds one.
+	hostCallGuest = `(module
+		(import "env" "f" (func $f (param i32) (result i32)))
+		(func (export "run") (param $n i32) (result i32) (local $x i32)
+			(loop $again
+				(local.set $x (call $f (local.get $x)))
+				(br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+			(local.get $x)))`
+
+	memoryGuest = `(module
+		(memory (export "memory") 1)
+		(func (export "f") (result i32) (i32.load (i32.const 0))))`
+
+	twoHostsGuest = `(module
+		(import "env" "f" (func $f (param i32) (result i32)))
+		(import "env" "g" (func $g (param i32) (result i32)))
+		(func (export "f") (result i32) (call $g (call $f (i32.const 0)))))`
+
+	trapGuest = `(module
+		(memory 1)
+		(func (export "unreachable") (result i32) unreachable)
+		(func (export "bounds") (result i32) (i32.load (i32.const 65536)))
+		(func (export "divide") (param i32) (result i32) (i32.div_s (i32.const 1) (local.get 0)))
+		(func $recurse (export "recurse") (result i32) (i32.add (i32.const 1) (call $recurse))))`
+)

@@ -1,0 +1,149 @@
+package benchmarks
+
+import (
+	"context"
+	"errors"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+func wasmerRivals() []rival {
+	var rivals []rival
+	for _, c := range []struct {
+		name     string
+		compiler wasmer.Compiler
+	}{
+		{"wasmer-cranelift", wasmer.Cranelift},
+		{"wasmer-singlepass", wasmer.Singlepass},
+		{"wasmer-llvm", wasmer.LLVM},
+	} {
+		if !wasmer.Available(c.compiler) {
+			continue
+		}
+		rivals = append(rivals, rival{
+			name: c.name,
+			open: func(h hosts) (engine, error) { return openWasmer(c.compiler, h) },
+			hostForms: []hostForm{
+				{"Func", addOne},
+				{"FuncWithCaller", func(_ *wasmer.Caller, x int32) int32 { return x + 1 }},
+				{"Reflection", func(x number) number { return x + 1 }},
+			},
+		})
+	}
+	return rivals
+}
+
+// number is no type of the common signatures, so that a function of numbers can only be called by reflection.
+type number int32
+
+type wasmerEngine struct {
+	engine  *wasmer.Engine
+	imports *wasmer.Imports
+}
+
+func openWasmer(compiler wasmer.Compiler, h hosts) (engine, error) {
+	imports := wasmer.NewImports().Namespace("env")
+	for name, fn := range h {
+		if _, err := imports.Append(name, fn, nil); err != nil {
+			return nil, err
+		}
+	}
+	e, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler})
+	if err != nil {
+		return nil, err
+	}
+	return &wasmerEngine{e, imports}, nil
+}
+
+func (e *wasmerEngine) compile(wasm []byte) (module, error) {
+	m, err := e.engine.Compile(context.Background(), wasm)
+	if err != nil {
+		return nil, err
+	}
+	return &wasmerModule{m, e.imports}, nil
+}
+
+func (e *wasmerEngine) close() error { return e.engine.Close() }
+
+type wasmerModule struct {
+	module  *wasmer.Module
+	imports *wasmer.Imports
+}
+
+func (m *wasmerModule) instantiate() (instance, error) {
+	i, err := wasmer.Instantiate(context.Background(), m.module, m.imports)
+	if err != nil {
+		return nil, err
+	}
+	return &wasmerInstance{Instance: i, from: m}, nil
+}
+
+func (m *wasmerModule) close() error { return m.module.Close() }
+
+type wasmerInstance struct {
+	*wasmer.Instance
+	from *wasmerModule
+	// legacy is the same guest made by the constructor that fills Exports; nil until sumForms asks for it.
+	legacy *wasmer.Instance
+}
+
+func (i *wasmerInstance) function(name string) (function, error) {
+	fn, err := i.Function(name)
+	if err != nil {
+		return nil, err
+	}
+	stack := make([]uint64, 2)
+	return func(args ...int32) (uint64, error) {
+		for k, arg := range args {
+			stack[k] = uint64(uint32(arg))
+		}
+		err := fn.CallRaw(context.Background(), stack)
+		return stack[0], err
+	}, nil
+}
+
+func (i *wasmerInstance) sumForms() ([]callForm, error) {
+	ctx := context.Background()
+	fn, err := i.Function("sum")
+	if err != nil {
+		return nil, err
+	}
+	typed, err := wasmer.Func2[int32, int32, int32](i.Instance, "sum")
+	if err != nil {
+		return nil, err
+	}
+	if i.legacy, err = i.from.module.InstantiateWithImports(i.from.imports); err != nil {
+		return nil, err
+	}
+	stack := make([]uint64, 2)
+	return []callForm{
+		{"Exports", func() (int32, error) {
+			result, err := i.legacy.Exports["sum"](5, 37)
+			if err != nil {
+				return 0, err
+			}
+			return result.ToI32(), nil
+		}},
+		{"FunctionCall", func() (int32, error) {
+			results, err := fn.Call(ctx, 5, 37)
+			if err != nil {
+				return 0, err
+			}
+			return results[0].ToI32(), nil
+		}},
+		{"Typed", func() (int32, error) { return typed(ctx, 5, 37) }},
+		{"CallRaw", func() (int32, error) {
+			stack[0], stack[1] = 5, 37
+			err := fn.CallRaw(ctx, stack)
+			return int32(stack[0]), err
+		}},
+	}, nil
+}
+
+func (i *wasmerInstance) close() error {
+	err := i.Close()
+	if i.legacy != nil {
+		err = errors.Join(err, i.legacy.Close())
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+package benchmarks
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/bytecodealliance/wasmtime-go/v39"
+)
+
+// wasmtimeFunc is the form of a host function that wasmtime calls without reflection.
+type wasmtimeFunc func(*wasmtime.Caller, []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap)
+
+func wasmtimeRivals() []rival {
+	return []rival{{
+		name: "wasmtime",
+		open: openWasmtime,
+		hostForms: []hostForm{
+			{"FuncNew", wasmtimeFunc(func(_ *wasmtime.Caller, args []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap) {
+				return []wasmtime.Val{wasmtime.ValI32(args[0].I32() + 1)}, nil
+			})},
+			{"FuncWrap", addOne},
+		},
+	}}
+}
+
+type wasmtimeEngine struct {
+	engine *wasmtime.Engine
+	linker *wasmtime.Linker
+}
+
+func openWasmtime(h hosts) (engine, error) {
+	e := &wasmtimeEngine{engine: wasmtime.NewEngine()}
+	e.linker = wasmtime.NewLinker(e.engine)
+	i32 := []*wasmtime.ValType{wasmtime.NewValType(wasmtime.KindI32)}
+	for name, fn := range h {
+		var err error
+		if raw, ok := fn.(wasmtimeFunc); ok {
+			err = e.linker.FuncNew("env", name, wasmtime.NewFuncType(i32, i32), raw)
+		} else {
+			err = e.linker.FuncWrap("env", name, fn)
+		}
+		if err != nil {
+			return nil, errors.Join(err, e.close())
+		}
+	}
+	return e, nil
+}
+
+func (e *wasmtimeEngine) compile(wasm []byte) (module, error) {
+	m, err := wasmtime.NewModule(e.engine, wasm)
+	if err != nil {
+		return nil, err
+	}
+	return &wasmtimeModule{e, m}, nil
+}
+
+func (e *wasmtimeEngine) close() error {
+	e.linker.Close()
+	e.engine.Close()
+	return nil
+}
+
+type wasmtimeModule struct {
+	from   *wasmtimeEngine
+	module *wasmtime.Module
+}
+
+func (m *wasmtimeModule) instantiate() (instance, error) {
+	store := wasmtime.NewStore(m.from.engine)
+	i, err := m.from.linker.Instantiate(store, m.module)
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	return &wasmtimeInstance{store, i}, nil
+}
+
+func (m *wasmtimeModule) close() error {
+	m.module.Close()
+	return nil
+}
+
+type wasmtimeInstance struct {
+	store    *wasmtime.Store
+	instance *wasmtime.Instance
+}
+
+func (i *wasmtimeInstance) export(name string) (*wasmtime.Func, error) {
+	fn := i.instance.GetFunc(i.store, name)
+	if fn == nil {
+		return nil, fmt.Errorf("no export %q", name)
+	}
+	return fn, nil
+}
+
+func (i *wasmtimeInstance) function(name string) (function, error) {
+	fn, err := i.export(name)
+	if err != nil {
+		return nil, err
+	}
+	boxed := make([]any, 0, 2)
+	return func(args ...int32) (uint64, error) {
+		boxed = boxed[:0]
+		for _, arg := range args {
+			boxed = append(boxed, arg)
+		}
+		result, err := fn.Call(i.store, boxed...)
+		if err != nil {
+			return 0, err
+		}
+		return bits(result)
+	}, nil
+}
+
+// bits widens a result as the other rivals have it in their stacks.
+func bits(result any) (uint64, error) {
+	switch r := result.(type) {
+	case nil:
+		return 0, nil
+	case int32:
+		return uint64(uint32(r)), nil
+	case int64:
+		return uint64(r), nil
+	case float64:
+		return math.Float64bits(r), nil
+	}
+	return 0, fmt.Errorf("unexpected result %T", result)
+}
+
+func (i *wasmtimeInstance) sumForms() ([]callForm, error) {
+	fn, err := i.export("sum")
+	if err != nil {
+		return nil, err
+	}
+	return []callForm{{"Call", func() (int32, error) {
+		result, err := fn.Call(i.store, int32(5), int32(37))
+		if err != nil {
+			return 0, err
+		}
+		return result.(int32), nil
+	}}}, nil
+}
+
+func (i *wasmtimeInstance) close() error {
+	i.store.Close()
+	return nil
+}

@@ -1,0 +1,136 @@
+package benchmarks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+func wazeroRivals() []rival {
+	forms := []hostForm{
+		{"GoFunction", api.GoFunc(func(_ context.Context, stack []uint64) {
+			stack[0] = api.EncodeI32(api.DecodeI32(stack[0]) + 1)
+		})},
+		{"GoModuleFunction", api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
+			stack[0] = api.EncodeI32(api.DecodeI32(stack[0]) + 1)
+		})},
+		{"Reflection", addOne},
+	}
+	open := func(config wazero.RuntimeConfig) func(hosts) (engine, error) {
+		return func(h hosts) (engine, error) { return openWazero(config, h) }
+	}
+	return []rival{
+		{name: "wazero-compiler", open: open(wazero.NewRuntimeConfigCompiler()), hostForms: forms},
+		{name: "wazero-interpreter", open: open(wazero.NewRuntimeConfigInterpreter()), hostForms: forms, interpreted: true},
+	}
+}
+
+type wazeroEngine struct{ runtime wazero.Runtime }
+
+func openWazero(config wazero.RuntimeConfig, h hosts) (engine, error) {
+	ctx := context.Background()
+	e := wazeroEngine{wazero.NewRuntimeWithConfig(ctx, config)}
+	if len(h) == 0 {
+		return e, nil
+	}
+	env := e.runtime.NewHostModuleBuilder("env")
+	i32 := []api.ValueType{api.ValueTypeI32}
+	for name, fn := range h {
+		builder := env.NewFunctionBuilder()
+		switch fn := fn.(type) {
+		case api.GoFunction:
+			builder = builder.WithGoFunction(fn, i32, i32)
+		case api.GoModuleFunction:
+			builder = builder.WithGoModuleFunction(fn, i32, i32)
+		default:
+			builder = builder.WithFunc(fn)
+		}
+		builder.Export(name)
+	}
+	if _, err := env.Instantiate(ctx); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return e, nil
+}
+
+func (e wazeroEngine) compile(wasm []byte) (module, error) {
+	m, err := e.runtime.CompileModule(context.Background(), wasm)
+	if err != nil {
+		return nil, err
+	}
+	return wazeroModule{e.runtime, m}, nil
+}
+
+func (e wazeroEngine) close() error { return e.runtime.Close(context.Background()) }
+
+type wazeroModule struct {
+	runtime wazero.Runtime
+	module  wazero.CompiledModule
+}
+
+// anonymous lets many instances of a module live in one runtime, and calls no _start behind the benchmark's back.
+var anonymous = wazero.NewModuleConfig().WithName("").WithStartFunctions()
+
+func (m wazeroModule) instantiate() (instance, error) {
+	i, err := m.runtime.InstantiateModule(context.Background(), m.module, anonymous)
+	if err != nil {
+		return nil, err
+	}
+	return wazeroInstance{i}, nil
+}
+
+// close also takes the module out of the runtime's cache, so that compiling it again is work again.
+func (m wazeroModule) close() error { return m.module.Close(context.Background()) }
+
+type wazeroInstance struct{ api.Module }
+
+func (i wazeroInstance) export(name string) (api.Function, error) {
+	fn := i.ExportedFunction(name)
+	if fn == nil {
+		return nil, fmt.Errorf("no export %q", name)
+	}
+	return fn, nil
+}
+
+func (i wazeroInstance) function(name string) (function, error) {
+	fn, err := i.export(name)
+	if err != nil {
+		return nil, err
+	}
+	stack := make([]uint64, 2)
+	return func(args ...int32) (uint64, error) {
+		for k, arg := range args {
+			stack[k] = api.EncodeI32(arg)
+		}
+		err := fn.CallWithStack(context.Background(), stack)
+		return stack[0], err
+	}, nil
+}
+
+func (i wazeroInstance) sumForms() ([]callForm, error) {
+	ctx := context.Background()
+	fn, err := i.export("sum")
+	if err != nil {
+		return nil, err
+	}
+	stack := make([]uint64, 2)
+	return []callForm{
+		{"Call", func() (int32, error) {
+			results, err := fn.Call(ctx, 5, 37)
+			if err != nil {
+				return 0, err
+			}
+			return api.DecodeI32(results[0]), nil
+		}},
+		{"CallWithStack", func() (int32, error) {
+			stack[0], stack[1] = 5, 37
+			err := fn.CallWithStack(ctx, stack)
+			return api.DecodeI32(stack[0]), err
+		}},
+	}, nil
+}
+
+func (i wazeroInstance) close() error { return i.Close(context.Background()) }

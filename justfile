@@ -1,0 +1,205 @@
+# The project's tasks. `./justw` runs them too, and installs just where there is none.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+just := quote(just_executable())
+ffi := "wasmer/internal/ffi"
+
+# Outside the clone, so that every clone of the project shares the compiled dependencies.
+home_cache := env("XDG_CACHE_HOME", "")
+cache := if home_cache == "" { env("HOME") / ".cache" } else { home_cache }
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "wasmer-go" / "target")
+
+# Further cargo features: `just features=llvm test`. LLVM has more to link, which a Go build tag says.
+features := env("WASMER_GO_FEATURES", "")
+llvm_tag := if features =~ "llvm" { "wasmer_llvm" } else { "" }
+export GOFLAGS := env("GOFLAGS", "") + (if llvm_tag == "" { "" } else { " -tags=" + llvm_tag })
+torture := "-tags wasmer_torture," + llvm_tag + " -count=1 -timeout 60m"
+
+[private]
+default:
+    @{{just}} --list --unsorted
+
+# Build everything: the Rust archive, then Go
+build: rust go
+
+# Build the Rust archive and put it beside the Go file that links it
+rust features=features:
+    @{{just}} _shared {{just}} _archive {{quote(features)}}
+
+# Build the Go packages and bin/wasmer-go
+go:
+    go build ./...
+    go build -o bin/wasmer-go ./cmd/wasmer-go
+
+# Run all tests
+test: build
+    go test -timeout 15m ./...
+    {{just}} _shared cargo test --release --locked --features {{quote(features)}}
+
+# Compare with other runtimes; arguments go to benchmarks/cmd/report
+bench *args: build
+    cd benchmarks && go run ./cmd/report "$@"
+
+# Show the command and the library at work
+demo: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    show() { printf '\n%s\n$ %s\n' "$1" "${*:2}"; "${@:2}"; }
+    show 'Call an export:' bin/wasmer-go run testdata/simple.wasm --invoke sum 5 37
+    for dir in "${WASMER_GO_TESTDATA:-../shared/data}/bench" testdata/bench; do
+        if [ -f "$dir/nbody.wasm" ]; then
+            show 'See what a module needs and offers:' bin/wasmer-go inspect "$dir/nbody.wasm"
+            show '100,000 steps of the n-body simulation:' bin/wasmer-go run "$dir/nbody.wasm" --invoke main 100000
+            break
+        fi
+    done
+    show 'The same from a Go program:' go run ./.ci/hello
+
+# Check all but the tests: format, lint, header, licences, size, other platforms
+check: rust check-format check-go check-rust check-header check-tidy check-licences check-consumer check-size check-cross
+
+# Run the tests under everything that makes memory errors show: slow
+torture: build
+    WASMER_GO_SOAK=short go test -race {{torture}} ./wasmer/...
+    WASMER_GO_SOAK=short GOEXPERIMENT=cgocheck2 go test {{torture}} ./wasmer/...
+    WASMER_GO_SOAK=short GOGC=1 go test {{torture}} ./wasmer/...
+
+# Run the soak tests at full length
+soak: build
+    WASMER_GO_SOAK=long go test -count=1 -v -run 'TestSoak' -timeout 60m ./wasmer/...
+
+# Run each fuzz target for the given time
+fuzz time="30s": build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for package in $(go list ./wasmer/...); do
+        # -fuzz takes one target at a time.
+        targets=$(go test -list '^Fuzz' "$package")
+        for target in $(grep '^Fuzz' <<<"$targets" || true); do
+            echo "$package $target"
+            go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" "$package"
+        done
+    done
+
+# Format Rust and Go
+fmt:
+    cargo fmt
+    gofmt -w .
+    if go tool -n gofumpt >/dev/null 2>&1; then go tool gofumpt -w .; fi
+
+[private]
+check-format:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    formatter=gofmt
+    if go tool -n gofumpt >/dev/null 2>&1; then formatter="go tool gofumpt"; fi
+    unformatted=$($formatter -l .)
+    if [ -n "$unformatted" ]; then
+        printf 'these files want `just fmt`:\n%s\n' "$unformatted" >&2
+        exit 1
+    fi
+    cargo fmt --check
+
+# `./...` leaves out what lies under .ci, and benchmarks is a module of its own.
+[private]
+check-go:
+    go vet ./... ./.ci/hello ./.ci/licenses
+    go vet -tags wasmer_torture,{{llvm_tag}} ./wasmer/...
+    go tool staticcheck ./... ./.ci/hello ./.ci/licenses
+    if [ -f benchmarks/go.mod ]; then cd benchmarks && go vet ./...; fi
+
+[private]
+check-rust:
+    {{just}} _shared cargo clippy --release --locked --all-targets --features {{quote(features)}} -- -D warnings
+
+# The crate's build script has written the header anew, if the crate's interface has changed.
+[private]
+check-header: rust
+    git ls-files --error-unmatch {{ffi}}/wasmer_go.h
+    git diff --exit-code -- {{ffi}}/wasmer_go.h
+
+[private]
+check-tidy:
+    go mod tidy -diff
+    if [ -f benchmarks/go.mod ]; then cd benchmarks && go mod tidy -diff; fi
+
+[private]
+check-licences:
+    go run ./.ci/licenses . benchmarks
+
+[private]
+check-consumer: rust
+    .ci/consumer
+
+[private]
+check-size: rust
+    .ci/size
+
+# Other platforms, as far as this machine has what that takes.
+[private]
+check-cross:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    installed=$(rustup target list --installed 2>/dev/null || true)
+    for target in aarch64-unknown-linux-gnu aarch64-apple-darwin; do
+        if grep -qx "$target" <<<"$installed"; then
+            {{just}} _shared cargo check --locked --target "$target"
+        else
+            echo "skipped: cargo check for $target (rustup target add $target)"
+        fi
+    done
+    # Without a C compiler for the platform: the packages that do without cgo.
+    pure='{{{{$pure := and (not .Error) (ne .ImportPath "FFI")}}{{{{range .Deps}}{{{{if eq . "FFI"}}{{{{$pure = false}}{{{{end}}{{{{end}}{{{{if $pure}}{{{{.ImportPath}}{{{{end}}'
+    pure=${pure//FFI/$(go list -m)/{{ffi}}}
+    for platform in linux/arm64 darwin/arm64; do
+        export CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/}
+        packages=$(go list -e -f "$pure" ./...)
+        [ -z "$packages" ] || go build $packages
+    done
+    if command -v aarch64-linux-gnu-gcc >/dev/null; then
+        CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc GOOS=linux GOARCH=arm64 go vet ./...
+    else
+        echo "skipped: go vet for linux/arm64 with cgo (no aarch64-linux-gnu-gcc)"
+    fi
+
+# Runs a command that builds with cargo. Clones share the target directory, where cargo knows a package of the workspace by
+# its name, and its state by the age of its files: it would take the archive of a clone that built later for this one's.
+# So one clone builds at a time, and after another one this one's files count as changed.
+_shared +command:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p "$CARGO_TARGET_DIR"
+    if command -v flock >/dev/null; then
+        exec 9>>"$CARGO_TARGET_DIR/wasmer-go.lock"
+        flock -n 9 || { echo "waiting for another build in $CARGO_TARGET_DIR" >&2; flock 9; }
+    fi
+    owner=$CARGO_TARGET_DIR/wasmer-go.clone
+    if [ "$(cat "$owner" 2>/dev/null)" != "$PWD" ]; then
+        find . \( -name target -o -name benchmarks -o -name '.?*' \) -prune -o -name '*.rs' -exec touch {} +
+        echo "$PWD" >"$owner"
+    fi
+    "$@" 9>&-
+
+_archive features:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [[ $1 == *llvm* ]] && [ -z "${LLVM_SYS_221_PREFIX:-}" ] && command -v llvm-config-22 >/dev/null; then
+        export LLVM_SYS_221_PREFIX=$(llvm-config-22 --prefix)
+    fi
+    cargo build --release --locked --lib --features "$1"
+
+    built=$CARGO_TARGET_DIR/release/libwasmer_go.a
+    archive={{ffi}}/libwasmer_go_$(go env GOHOSTOS)_$(go env GOHOSTARCH).a
+    digest={{ffi}}/archive_digest.h
+    trap 'rm -f "$archive.new" "$digest.new"' EXIT
+    # Debug information is most of the archive, and every linked program would carry it.
+    strip -S -o "$archive.new" "$built" 2>/dev/null || objcopy --strip-debug "$built" "$archive.new" 2>/dev/null ||
+        cp "$built" "$archive.new"
+    replace() { cmp -s "$1.new" "$1" || mv -f "$1.new" "$1"; }
+    replace "$archive"
+    # Go's build cache looks at the headers of a package, not at the archives it links.
+    sum=$( (sha256sum "$archive" 2>/dev/null || shasum -a 256 "$archive") | cut -d ' ' -f 1)
+    printf '// Written by `just rust`; changes with the archive.\n#define WASMERGO_ARCHIVE_DIGEST "%s"\n' "$sum" >"$digest.new"
+    replace "$digest"

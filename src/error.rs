@@ -1,0 +1,196 @@
+//! Errors cross the border as owned, encoded bytes: nothing is kept in a thread-local, nothing is lost by a goroutine
+//! that moves to another thread.
+
+use crate::bytes::{Encoder, wasmergo_bytes};
+use std::any::Any;
+use wasmer_compiler::get_trace_and_trapcode;
+use wasmer_types::{CompileError, DeserializeError, MemoryError, TrapCode};
+use wasmer_vm::Trap;
+
+/// What went wrong; the Go side maps each to a type or a sentinel.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(non_camel_case_types)]
+pub enum wasmergo_error_kind {
+    /// A bug behind the border: a panic that the guard caught.
+    Internal = 1,
+    /// The module is malformed or invalid; has an offset.
+    Invalid = 2,
+    /// The module is valid, the compiler refused it.
+    Compile = 3,
+    /// The module needs something that this build or compiler lacks.
+    Unsupported = 4,
+    /// Imports do not fit.
+    Link = 5,
+    /// The guest trapped; has a trap code and frames.
+    Trap = 6,
+    /// A host function failed; the Go side holds its error.
+    Host = 7,
+    /// Two function types share the hash by which call_indirect tells them apart.
+    SignatureCollision = 8,
+    /// An artifact was not made by this build, or is damaged.
+    Incompatible = 9,
+    /// The operating system refused memory.
+    Resource = 10,
+    /// Calls are nested too deep for the thread's stack.
+    Depth = 11,
+}
+
+/// `trap_code` of an error that is no trap of a known kind.
+pub const WASMERGO_TRAP_NONE: u32 = u32::MAX;
+
+/// `offset` of an error without one.
+pub const WASMERGO_OFFSET_NONE: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Frame {
+    module: String,
+    function_index: u32,
+    function: String,
+    function_offset: u32,
+    module_offset: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Error {
+    pub kind: wasmergo_error_kind,
+    pub message: String,
+    pub trap_code: u32,
+    pub offset: u64,
+    pub frames: Vec<Frame>,
+}
+
+impl Error {
+    pub fn new(kind: wasmergo_error_kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            trap_code: WASMERGO_TRAP_NONE,
+            offset: WASMERGO_OFFSET_NONE,
+            frames: Vec::new(),
+        }
+    }
+
+    /// An invalid module: where in the binary, and in which function.
+    pub fn invalid(
+        message: impl Into<String>,
+        offset: usize,
+        function: Option<(u32, String)>,
+    ) -> Self {
+        let frames = function.map(|(function_index, function)| Frame {
+            module: String::new(),
+            function_index,
+            function,
+            function_offset: 0,
+            module_offset: offset as u32,
+        });
+        Self {
+            offset: offset as u64,
+            frames: frames.into_iter().collect(),
+            ..Self::new(wasmergo_error_kind::Invalid, message)
+        }
+    }
+
+    pub fn panic(payload: Box<dyn Any + Send>) -> Self {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(|s| s.to_string())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "panic".into());
+        Self::new(wasmergo_error_kind::Internal, message)
+    }
+
+    /// `kind u32, trap u32, offset u64, message, frames { module, index u32, name, function offset u32, offset u32 }*`
+    pub fn encode(&self) -> wasmergo_bytes {
+        let mut out = Encoder::default();
+        out.u32(self.kind as u32);
+        out.u32(self.trap_code);
+        out.u64(self.offset);
+        out.str(&self.message);
+        out.u32(self.frames.len() as u32);
+        for frame in &self.frames {
+            out.str(&frame.module);
+            out.u32(frame.function_index);
+            out.str(&frame.function);
+            out.u32(frame.function_offset);
+            out.u32(frame.module_offset);
+        }
+        out.finish()
+    }
+}
+
+impl From<Trap> for Error {
+    fn from(trap: Trap) -> Self {
+        if let Trap::User(error) = &trap
+            && error.is::<crate::host::HostFailure>()
+        {
+            return Self::new(wasmergo_error_kind::Host, "host function failed");
+        }
+        let (frames, code) = get_trace_and_trapcode(&trap);
+        let message = match code {
+            Some(code) => code.message().to_string(),
+            None => trap.to_string(),
+        };
+        Self {
+            trap_code: code.map_or(WASMERGO_TRAP_NONE, |code: TrapCode| code as u32),
+            frames: frames
+                .iter()
+                .map(|frame| Frame {
+                    module: frame.module_name().to_string(),
+                    function_index: frame.func_index(),
+                    function: frame.function_name().unwrap_or_default().to_string(),
+                    function_offset: frame.func_offset() as u32,
+                    module_offset: frame.module_offset() as u32,
+                })
+                .collect(),
+            ..Self::new(wasmergo_error_kind::Trap, message)
+        }
+    }
+}
+
+impl From<CompileError> for Error {
+    fn from(error: CompileError) -> Self {
+        use wasmergo_error_kind::{Compile, Resource, Unsupported};
+        let kind = match error {
+            CompileError::UnsupportedFeature(_) | CompileError::UnsupportedTarget(_) => Unsupported,
+            CompileError::Resource(_) => Resource,
+            _ => Compile,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<DeserializeError> for Error {
+    fn from(error: DeserializeError) -> Self {
+        Self::new(wasmergo_error_kind::Incompatible, error.to_string())
+    }
+}
+
+impl From<MemoryError> for Error {
+    fn from(error: MemoryError) -> Self {
+        Self::new(wasmergo_error_kind::Resource, error.to_string())
+    }
+}
+
+impl From<wasmer_compiler::InstantiationError> for Error {
+    fn from(error: wasmer_compiler::InstantiationError) -> Self {
+        use wasmer_compiler::{InstantiationError, LinkError};
+        match error {
+            InstantiationError::Start(trap) | InstantiationError::Link(LinkError::Trap(trap)) => {
+                trap.into()
+            }
+            InstantiationError::Link(LinkError::Resource(message)) => {
+                Self::new(wasmergo_error_kind::Resource, message)
+            }
+            InstantiationError::Link(error) => {
+                Self::new(wasmergo_error_kind::Link, error.to_string())
+            }
+            InstantiationError::CpuFeature(missing) => Self::new(
+                wasmergo_error_kind::Incompatible,
+                format!(
+                    "the module was compiled for CPU features that this machine lacks: {missing}"
+                ),
+            ),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Host functions: from compiled code, over the wasm stack and back onto the thread's own, into Go.
+
+use crate::r#extern::wasmergo_extern;
+use crate::guard::guard;
+use crate::store::wasmergo_store;
+use crate::thread;
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use wasmer_types::{FunctionType, RawValue};
+use wasmer_vm::{
+    InternalStoreHandle, MaybeInstanceOwned, VMCallerCheckedAnyfunc, VMContext,
+    VMDynamicFunctionContext, VMExtern, VMFunction, VMFunctionBody, VMFunctionContext,
+    VMFunctionKind, VMSignatureHash, on_host_stack, raise_user_trap,
+};
+
+/// The Go side's only entry. `values` are 16-byte slots: arguments in, results out; of narrow values only the low
+/// bytes count. Returns 0, or 1 when the guest must not go on.
+#[allow(non_camel_case_types)]
+pub type wasmergo_host_callback =
+    unsafe extern "C" fn(store: u64, function: u32, values: *mut u64, thread: usize) -> u32;
+
+static CALLBACK: AtomicUsize = AtomicUsize::new(0);
+static CHECK_STACK: AtomicBool = AtomicBool::new(false);
+
+/// Sets the Go side's entry; called once, before any instance exists.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_host_set_callback(callback: wasmergo_host_callback) {
+    CALLBACK.store(callback as usize, Ordering::Relaxed);
+}
+
+/// From now on each entry to Go asserts that it happens on the thread's own stack: Go code on any other corrupts it.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_host_check_stack(check: bool) {
+    CHECK_STACK.store(check, Ordering::Relaxed);
+}
+
+/// Unwinds the guest; the Go side keeps what happened.
+#[derive(Debug)]
+pub(crate) struct HostFailure;
+
+impl fmt::Display for HostFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("host function failed")
+    }
+}
+
+impl std::error::Error for HostFailure {}
+
+struct HostFunction {
+    store: u64,
+    function: u32,
+}
+
+type Context = VMDynamicFunctionContext<HostFunction>;
+
+/// Makes a function of the store that calls Go. Compiled code reaches it through a trampoline of the importing module,
+/// which lays the arguments out in slots: so any signature works, and this code is made once.
+pub(crate) fn new(store: &wasmergo_store, ty: &FunctionType, function: u32) -> VMExtern {
+    let context = Box::new(Context {
+        address: enter as *const VMFunctionBody,
+        ctx: HostFunction {
+            store: store.id,
+            function,
+        },
+    });
+    let anyfunc = VMCallerCheckedAnyfunc {
+        // Filled in at linking with the importing module's trampoline.
+        func_ptr: std::ptr::null(),
+        type_signature_hash: VMSignatureHash::new(ty.signature_hash()),
+        vmctx: VMFunctionContext {
+            host_env: std::ptr::from_ref(&*context).cast_mut().cast::<c_void>(),
+        },
+        call_trampoline: enter_directly,
+    };
+    let function = VMFunction {
+        anyfunc: MaybeInstanceOwned::Host(Box::new(UnsafeCell::new(anyfunc))),
+        kind: VMFunctionKind::Dynamic,
+        signature: ty.clone(),
+        host_data: context,
+    };
+    VMExtern::Function(InternalStoreHandle::new(
+        unsafe { &mut *store.objects.get() },
+        function,
+    ))
+}
+
+/// Called by compiled code, on the wasm stack: nothing may be allocated here, and no destructor may be pending when
+/// the guest is unwound.
+unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
+    let failure = on_host_stack(|| {
+        let host = &context.ctx;
+        let status = guard(|| Ok(unsafe { call_go(host.store, host.function, values) }));
+        (status.ok() != Some(0)).then(|| Box::new(HostFailure))
+    });
+    if let Some(failure) = failure {
+        unsafe { raise_user_trap(failure) }
+    }
+}
+
+/// The same for a host function that is called as an export.
+unsafe extern "C" fn enter_directly(
+    context: *mut VMContext,
+    _: *const VMFunctionBody,
+    values: *mut RawValue,
+) {
+    unsafe { enter(&*context.cast::<Context>(), values) }
+}
+
+unsafe fn call_go(store: u64, function: u32, values: *mut RawValue) -> u32 {
+    if CHECK_STACK.load(Ordering::Relaxed) && !thread::on_own_stack() {
+        eprintln!("wasmer: entering Go on a stack that is not the thread's own");
+        std::process::abort();
+    }
+    // Set once by `wasmergo_host_set_callback`, with this type.
+    let callback: wasmergo_host_callback = match CALLBACK.load(Ordering::Relaxed) {
+        0 => return 1,
+        address => unsafe { std::mem::transmute::<usize, wasmergo_host_callback>(address) },
+    };
+    unsafe { callback(store, function, values.cast(), thread::id()) }
+}
+
+/// One import of an instance: an extern of the same store, or (null) the host function of this number.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct wasmergo_import {
+    pub item: *const wasmergo_extern,
+    pub function: u32,
+}

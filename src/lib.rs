@@ -1,0 +1,38 @@
+//! The C ABI under the Go package `wasmer`: one file a noun, one prefix `wasmergo_<noun>_`.
+//!
+//! # Ownership
+//! Rust signatures state it: `Option<Box<T>>` takes ownership (null allowed), `&T` borrows, an out-parameter of type
+//! `*mut *mut T` receives an owned handle that its `*_delete` frees. Engines, modules and stores are owned by the
+//! caller. Externs and instances belong to their store and end with it. Strings and bytes go in borrowed as (pointer,
+//! length), for the call only, and come out as `wasmergo_bytes`, which the caller frees. C keeps no Go pointer: host
+//! functions are numbers, which the Go side looks up.
+//!
+//! # Errors
+//! A fallible function returns the error as owned bytes, null for success (`error.rs` has the encoding). Calls of guest
+//! code return a status, and `wasmergo_store_error` the error of a failed one.
+//!
+//! # Panics
+//! Every entry runs in a guard (`guard.rs`): a panic becomes an error of kind `Internal`.
+//!
+//! # Threads
+//! Engines and modules may be used by all threads at once. A store with all that belongs to it is used by one call
+//! chain at a time, on any thread; wasmer's own thread-locals are empty between outer calls. Host functions run on
+//! the thread of the call, on its own stack.
+
+mod artifact;
+mod bytes;
+mod engine;
+mod error;
+mod r#extern;
+mod function;
+mod guard;
+mod host;
+mod instance;
+mod memory;
+mod module;
+mod signature;
+mod store;
+mod thread;
+mod types;
+mod validate;
+mod version;

@@ -1,0 +1,436 @@
+//! Linear memories. Each lies at the start of a reservation of the address space that is large enough for every wasm
+//! access to be checked by the page tables alone. Reservations are recycled. A memory whose bytes were shown to Go as a
+//! slice is not: its pages turn to zeros and stay, so a slice kept too long never sees another instance's bytes.
+
+use crate::bytes::wasmergo_bytes;
+use crate::error::{Error, wasmergo_error_kind};
+use crate::r#extern::{Item, wasmergo_extern};
+use crate::guard::fallible;
+use std::cell::UnsafeCell;
+use std::collections::HashSet;
+use std::ptr::{self, NonNull};
+use std::sync::Mutex;
+use wasmer_compiler::{BaseTunables, Tunables};
+use wasmer_types::{
+    MemoryError, MemoryStyle, MemoryType, Pages, TableStyle, TableType, WASM_PAGE_SIZE,
+};
+use wasmer_vm::{
+    LinearMemory, MaybeInstanceOwned, VMExtern, VMMemory, VMMemoryDefinition, VMTable,
+    VMTableDefinition,
+};
+
+/// The 4 GiB that an index can address, and the guard behind them that an offset can reach.
+const SPAN: usize = WASM_PAGE_SIZE * 65536 + MemoryStyle::static_offset_guard_size() as usize;
+
+/// Room in front of the span for the shown memories that lived there before.
+const SLACK: usize = 1 << 30;
+
+/// Free reservations kept; each is address space only.
+const KEPT: usize = 64;
+
+/// Tables stop here, as in browsers: a guest must not make the host allocate 4 billion elements.
+const MAX_TABLE: u32 = 10_000_000;
+
+/// Inaccessible address space from `base` to `end`.
+#[derive(Debug)]
+struct Reservation {
+    base: usize,
+    end: usize,
+}
+
+#[derive(Default)]
+struct Arena {
+    free: Vec<Reservation>,
+    /// Bases of the live memories whose bytes were shown.
+    shown: Option<HashSet<usize>>,
+}
+
+static ARENA: Mutex<Arena> = Mutex::new(Arena {
+    free: Vec::new(),
+    shown: None,
+});
+
+fn arena() -> std::sync::MutexGuard<'static, Arena> {
+    ARENA
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Reservation {
+    fn take() -> Result<Self, MemoryError> {
+        if let Some(free) = arena().free.pop() {
+            return Ok(free);
+        }
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+        let base =
+            unsafe { libc::mmap(ptr::null_mut(), SPAN + SLACK, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(os_error("reserve 9 GiB of address space for a memory"));
+        }
+        Ok(Self {
+            base: base as usize,
+            end: base as usize + SPAN + SLACK,
+        })
+    }
+
+    /// Makes `len` bytes at `from` accessible.
+    fn commit(&self, from: usize, len: usize) -> Result<(), MemoryError> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        match len == 0 || unsafe { libc::mprotect((self.base + from) as *mut _, len, access) } == 0
+        {
+            true => Ok(()),
+            false => Err(os_error("commit pages of a memory")),
+        }
+    }
+
+    /// Replaces the first `len` bytes by fresh pages: their contents are gone for everybody.
+    fn replace(&self, len: usize, access: libc::c_int) -> bool {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        len == 0
+            || unsafe { libc::mmap(self.base as *mut _, len, access, flags, -1, 0) }
+                != libc::MAP_FAILED
+    }
+
+    /// Gives the reservation back after a memory of `len` bytes lived in it.
+    fn release(mut self, len: usize) {
+        let shown = arena()
+            .shown
+            .as_mut()
+            .is_some_and(|shown| shown.remove(&self.base));
+        let access = if shown {
+            libc::PROT_READ | libc::PROT_WRITE
+        } else {
+            libc::PROT_NONE
+        };
+        if !self.replace(len, access) {
+            return; // the range stays as it is: leaked, but never handed to another memory
+        }
+        if shown {
+            self.base += len;
+        }
+        let mut arena = arena();
+        if self.end - self.base >= SPAN && arena.free.len() < KEPT {
+            arena.free.push(self);
+        } else if self.end > self.base {
+            unsafe { libc::munmap(self.base as *mut _, self.end - self.base) };
+        }
+    }
+}
+
+fn os_error(what: &str) -> MemoryError {
+    MemoryError::Region(format!(
+        "cannot {what}: {} (each memory takes 9 GiB of address space and two mappings; see ulimit -v and the sysctl \
+         vm.max_map_count)",
+        std::io::Error::last_os_error()
+    ))
+}
+
+/// A memory that one store owns.
+#[derive(Debug)]
+struct GuestMemory {
+    reservation: Option<Reservation>,
+    ty: MemoryType,
+    /// The size, here too: a failed instantiation frees the definition before the memory.
+    pages: Pages,
+    definition: MaybeInstanceOwned<VMMemoryDefinition>,
+}
+
+// The pointers lead to the memory's own mapping and to its definition, which the owning store keeps alive.
+unsafe impl Send for GuestMemory {}
+unsafe impl Sync for GuestMemory {}
+
+impl GuestMemory {
+    fn new(
+        ty: &MemoryType,
+        place: Option<NonNull<VMMemoryDefinition>>,
+    ) -> Result<Self, MemoryError> {
+        if ty.minimum > Pages::max_value() {
+            return Err(MemoryError::MinimumMemoryTooLarge {
+                min_requested: ty.minimum,
+                max_allowed: Pages::max_value(),
+            });
+        }
+        if ty.maximum.is_some_and(|maximum| maximum < ty.minimum) {
+            return Err(MemoryError::InvalidMemory {
+                reason: "its maximum is less than its minimum".into(),
+            });
+        }
+        let reservation = Reservation::take()?;
+        let length = ty.minimum.bytes().0;
+        if let Err(error) = reservation.commit(0, length) {
+            reservation.release(0);
+            return Err(error);
+        }
+        let definition = VMMemoryDefinition {
+            base: reservation.base as *mut u8,
+            current_length: length,
+        };
+        Ok(Self {
+            reservation: Some(reservation),
+            ty: *ty,
+            pages: ty.minimum,
+            definition: match place {
+                Some(place) => {
+                    unsafe { place.write(definition) };
+                    MaybeInstanceOwned::Instance(place)
+                }
+                None => MaybeInstanceOwned::Host(Box::new(UnsafeCell::new(definition))),
+            },
+        })
+    }
+}
+
+impl LinearMemory for GuestMemory {
+    fn ty(&self) -> MemoryType {
+        MemoryType {
+            minimum: self.size(),
+            ..self.ty
+        }
+    }
+
+    fn size(&self) -> Pages {
+        self.pages
+    }
+
+    fn style(&self) -> MemoryStyle {
+        MemoryStyle::Static
+    }
+
+    fn grow(&mut self, delta: Pages) -> Result<Pages, MemoryError> {
+        let current = self.size();
+        let refused = MemoryError::CouldNotGrow {
+            current,
+            attempted_delta: delta,
+        };
+        let Some(new) = current.checked_add(delta) else {
+            return Err(refused);
+        };
+        if new
+            > self
+                .ty
+                .maximum
+                .unwrap_or(Pages::max_value())
+                .min(Pages::max_value())
+        {
+            return Err(refused);
+        }
+        if let Some(reservation) = &self.reservation {
+            reservation.commit(current.bytes().0, delta.bytes().0)?;
+        }
+        self.pages = new;
+        unsafe { self.definition.as_ptr().as_mut() }.current_length = new.bytes().0;
+        Ok(current)
+    }
+
+    fn vmmemory(&self) -> NonNull<VMMemoryDefinition> {
+        self.definition.as_ptr()
+    }
+
+    fn try_clone(&self) -> Result<Box<dyn LinearMemory + Send + Sync>, MemoryError> {
+        Err(MemoryError::MemoryNotShared)
+    }
+
+    fn copy(&self) -> Result<Box<dyn LinearMemory + Send + Sync>, MemoryError> {
+        Err(MemoryError::UnsupportedOperation {
+            message: "copy".into(),
+        })
+    }
+}
+
+impl Drop for GuestMemory {
+    fn drop(&mut self) {
+        let length = self.pages.bytes().0;
+        if let Some(reservation) = self.reservation.take() {
+            reservation.release(length);
+        }
+    }
+}
+
+/// How stores allocate: memories from the arena, tables below a limit, the rest as wasmer does.
+pub(crate) struct GuestTunables;
+
+impl GuestTunables {
+    fn memory(
+        ty: &MemoryType,
+        place: Option<NonNull<VMMemoryDefinition>>,
+    ) -> Result<VMMemory, MemoryError> {
+        Ok(VMMemory(Box::new(GuestMemory::new(ty, place)?)))
+    }
+
+    fn limit(ty: &TableType) -> TableType {
+        TableType {
+            maximum: Some(
+                ty.maximum
+                    .unwrap_or(MAX_TABLE)
+                    .min(MAX_TABLE.max(ty.minimum)),
+            ),
+            ..*ty
+        }
+    }
+}
+
+impl Tunables for GuestTunables {
+    fn memory_style(&self, _: &MemoryType) -> MemoryStyle {
+        MemoryStyle::Static
+    }
+
+    fn table_style(&self, _: &TableType) -> TableStyle {
+        TableStyle::CallerChecksSignature
+    }
+
+    fn create_host_memory(
+        &self,
+        ty: &MemoryType,
+        style: &MemoryStyle,
+    ) -> Result<VMMemory, MemoryError> {
+        match ty.shared {
+            true => BaseTunables::new().create_host_memory(ty, style),
+            false => Self::memory(ty, None),
+        }
+    }
+
+    unsafe fn create_vm_memory(
+        &self,
+        ty: &MemoryType,
+        style: &MemoryStyle,
+        place: NonNull<VMMemoryDefinition>,
+    ) -> Result<VMMemory, MemoryError> {
+        match ty.shared {
+            true => unsafe { BaseTunables::new().create_vm_memory(ty, style, place) },
+            false => Self::memory(ty, Some(place)),
+        }
+    }
+
+    fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {
+        BaseTunables::new().create_host_table(&Self::limit(ty), style)
+    }
+
+    unsafe fn create_vm_table(
+        &self,
+        ty: &TableType,
+        style: &TableStyle,
+        place: NonNull<VMTableDefinition>,
+    ) -> Result<VMTable, String> {
+        unsafe { BaseTunables::new().create_vm_table(&Self::limit(ty), style, place) }
+    }
+}
+
+/// Where a memory's bytes are now. The Go side reads it in place: it stays at one address as long as the store lives,
+/// `base` never changes, `len` only grows.
+#[repr(C)]
+#[allow(non_camel_case_types)]
+pub struct wasmergo_memory_definition {
+    pub base: *mut u8,
+    pub len: usize,
+}
+
+const _: () = {
+    use std::mem::{offset_of, size_of};
+    assert!(size_of::<wasmergo_memory_definition>() == size_of::<VMMemoryDefinition>());
+    assert!(offset_of!(wasmergo_memory_definition, base) == offset_of!(VMMemoryDefinition, base));
+    assert!(
+        offset_of!(wasmergo_memory_definition, len)
+            == offset_of!(VMMemoryDefinition, current_length)
+    );
+};
+
+fn get(memory: &wasmergo_extern) -> Result<&mut VMMemory, Error> {
+    match memory.item {
+        Item::Other(VMExtern::Memory(handle)) => Ok(handle.get_mut(unsafe { memory.objects() })),
+        _ => Err(Error::new(wasmergo_error_kind::Internal, "not a memory")),
+    }
+}
+
+/// The memory's definition; null if `memory` is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_memory_definition_of(
+    memory: &wasmergo_extern,
+) -> *const wasmergo_memory_definition {
+    crate::guard::guard(|| Ok(get(memory)?.vmmemory().as_ptr().cast_const().cast()))
+        .unwrap_or(ptr::null())
+}
+
+/// Grows by `delta` pages and gives the size before, in pages; `UINT64_MAX` if the memory cannot grow.
+///
+/// # Safety
+/// The caller holds the store: no guest of it runs meanwhile, except below a host function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_memory_grow(
+    memory: &wasmergo_extern,
+    delta: u64,
+    previous: *mut u64,
+) -> wasmergo_bytes {
+    fallible(|| {
+        let delta = u32::try_from(delta).unwrap_or(u32::MAX);
+        let before = get(memory)?
+            .grow(Pages(delta))
+            .map_or(u64::MAX, |pages| u64::from(pages.0));
+        unsafe { previous.write(before) };
+        Ok(())
+    })
+}
+
+/// Notes that the memory's bytes are shown as a slice: its address range is never recycled.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_memory_show(memory: &wasmergo_extern) -> wasmergo_bytes {
+    fallible(|| {
+        let memory = get(memory)?;
+        if let Ok(shared) = memory.as_shared() {
+            // wasmer owns shared mappings: one more reference, never dropped, keeps the range.
+            std::mem::forget(shared);
+        } else {
+            let base = unsafe { memory.vmmemory().as_ref() }.base as usize;
+            arena().shown.get_or_insert_default().insert(base);
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_page() -> GuestMemory {
+        GuestMemory::new(&MemoryType::new(1, Some(3), false), None).unwrap()
+    }
+
+    fn bytes(memory: &GuestMemory) -> &'static mut [u8] {
+        let definition = unsafe { memory.vmmemory().as_ref() };
+        unsafe { std::slice::from_raw_parts_mut(definition.base, definition.current_length) }
+    }
+
+    #[test]
+    fn a_recycled_reservation_is_zero() {
+        for _ in 0..100 {
+            let mut memory = one_page();
+            memory.grow(Pages(2)).unwrap();
+            assert!(bytes(&memory).iter().all(|b| *b == 0));
+            bytes(&memory).fill(0xaa);
+        }
+    }
+
+    #[test]
+    fn a_shown_memory_stays_readable_and_is_never_another_ones() {
+        let mut kept = Vec::new();
+        for round in 0..2000 {
+            let memory = one_page();
+            let view = bytes(&memory);
+            view.fill(round as u8 | 1);
+            let base = unsafe { memory.vmmemory().as_ref() }.base as usize;
+            arena().shown.get_or_insert_default().insert(base);
+            drop(memory);
+            kept.push(view);
+        }
+        let later: Vec<_> = (0..50).map(|_| one_page()).collect();
+        later.iter().for_each(|memory| bytes(memory).fill(0xbb));
+        assert!(kept.iter().all(|view| view.iter().all(|b| *b == 0)));
+    }
+
+    #[test]
+    fn growth_stops_at_the_maximum() {
+        let mut memory = one_page();
+        assert_eq!(memory.grow(Pages(2)).unwrap(), Pages(1));
+        assert!(memory.grow(Pages(1)).is_err());
+        assert_eq!(memory.grow(Pages(0)).unwrap(), Pages(3));
+    }
+}

@@ -1,0 +1,97 @@
+//! Function types by their hash. wasmer's `call_indirect` compares only a CRC32 of the type, and two types with one
+//! CRC32 are easily made: a guest could then call a function with a forged type, so pass an integer as a reference.
+//! Each module and each store therefore holds at most one type for each hash.
+
+use crate::error::{Error, wasmergo_error_kind};
+use std::collections::HashMap;
+use wasmer_types::FunctionType;
+
+#[derive(Default)]
+pub(crate) struct SignatureTable(HashMap<u32, FunctionType>);
+
+impl SignatureTable {
+    /// Adds the types, or none of them if one collides with a type in the table or among themselves.
+    pub fn insert_all<'a>(
+        &mut self,
+        types: impl Iterator<Item = &'a FunctionType>,
+    ) -> Result<(), Error> {
+        let mut added = Vec::new();
+        for ty in types {
+            let hash = ty.signature_hash();
+            match self.0.get(&hash) {
+                Some(known) if known == ty => {}
+                Some(known) => {
+                    let error = collision(known, ty);
+                    added.iter().for_each(|hash| {
+                        self.0.remove(hash);
+                    });
+                    return Err(error);
+                }
+                None => {
+                    self.0.insert(hash, ty.clone());
+                    added.push(hash);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn collision(known: &FunctionType, ty: &FunctionType) -> Error {
+    Error::new(
+        wasmergo_error_kind::SignatureCollision,
+        format!(
+            "the function types {known} and {ty} differ, but have the same signature hash {:#010x}: \
+             call_indirect could not tell them apart",
+            ty.signature_hash()
+        ),
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use wasmer_types::Type;
+
+    /// CRC32 is linear, so enough types of one length over {i32, i64} must collide; a birthday search finds a pair.
+    pub(crate) fn colliding_pair() -> (FunctionType, FunctionType) {
+        let mut seen: HashMap<u32, u64> = HashMap::new();
+        let of = |bits: u64| {
+            let params: Vec<_> = (0..40)
+                .map(|i| {
+                    if bits >> i & 1 == 1 {
+                        Type::I64
+                    } else {
+                        Type::I32
+                    }
+                })
+                .collect();
+            FunctionType::new(params, [])
+        };
+        let mut state = 1u64;
+        loop {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let bits = state >> 24;
+            if let Some(other) = seen.insert(of(bits).signature_hash(), bits)
+                && other != bits
+            {
+                return (of(other), of(bits));
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_type_with_the_same_hash_is_refused_and_leaves_no_trace() {
+        let (a, b) = colliding_pair();
+        assert_ne!(a, b);
+        let mut table = SignatureTable::default();
+        let other = FunctionType::new([Type::F32], []);
+        table.insert_all([&a].into_iter()).unwrap();
+        let error = table.insert_all([&other, &b].into_iter()).unwrap_err();
+        assert_eq!(error.kind, wasmergo_error_kind::SignatureCollision);
+        assert_eq!(table.0.len(), 1);
+        table.insert_all([&a, &other].into_iter()).unwrap();
+    }
+}

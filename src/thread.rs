@@ -1,0 +1,212 @@
+//! What the border must know of the thread it runs on: how much of its stack is left, and where wasmer keeps the
+//! pointer to the trap handler of the running call.
+
+use crate::error::{Error, wasmergo_error_kind};
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::OnceLock;
+use wasmer_vm::{VMConfig, catch_traps, on_host_stack};
+
+/// A call is refused when less is left: room for wasmer, for the way to Go and for signal-free growth of neither.
+const RESERVE: usize = 256 << 10;
+
+thread_local! {
+    static STACK: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+/// The bounds of the thread's own stack.
+pub(crate) fn stack() -> Range<usize> {
+    let (low, high) = STACK.get();
+    if high != 0 {
+        return low..high;
+    }
+    let bounds = os_stack().unwrap_or(0..usize::MAX);
+    STACK.set((bounds.start, bounds.end));
+    bounds
+}
+
+#[cfg(target_os = "linux")]
+fn os_stack() -> Option<Range<usize>> {
+    unsafe {
+        let mut attributes = std::mem::zeroed();
+        if libc::pthread_getattr_np(libc::pthread_self(), &mut attributes) != 0 {
+            return None;
+        }
+        let (mut low, mut size) = (std::ptr::null_mut(), 0);
+        let found = libc::pthread_attr_getstack(&attributes, &mut low, &mut size) == 0;
+        libc::pthread_attr_destroy(&mut attributes);
+        found.then(|| low as usize..low as usize + size)
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+fn os_stack() -> Option<Range<usize>> {
+    unsafe {
+        let this = libc::pthread_self();
+        let high = libc::pthread_get_stackaddr_np(this) as usize;
+        Some(high - libc::pthread_get_stacksize_np(this)..high)
+    }
+}
+
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let here = 0u8;
+    std::ptr::from_ref(std::hint::black_box(&here)) as usize
+}
+
+/// Whether the frame that asks lies on the thread's own stack, where alone Go code may run.
+pub(crate) fn on_own_stack() -> bool {
+    stack().contains(&stack_pointer())
+}
+
+/// Whether the thread's stack is nearly used up by nested calls.
+#[inline]
+pub(crate) fn exhausted() -> bool {
+    stack_pointer().wrapping_sub(stack().start) < RESERVE
+}
+
+/// An id of the calling thread, unique among live threads.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_thread_id() -> usize {
+    id()
+}
+
+pub(crate) fn id() -> usize {
+    STACK.with(|stack| std::ptr::from_ref(stack) as usize)
+}
+
+/// Distance from `STACK` to wasmer's private thread-local pointer to the running call's trap handler. Both lie in the
+/// same module's block, so it is the same on every thread.
+static TRAP_HANDLER: OnceLock<Option<isize>> = OnceLock::new();
+
+/// Finds the pointer by experiment, once a process: during a call exactly one word of the thread-local block points
+/// into the frames of that call, and is null before and after.
+pub(crate) fn find_trap_handler() -> Option<isize> {
+    *TRAP_HANDLER.get_or_init(|| {
+        let block = thread_local_block()?;
+        let high = stack_pointer();
+        let words = block.clone().step_by(size_of::<usize>());
+        let read = |at: usize| unsafe { (at as *const usize).read_volatile() };
+        let before: Vec<usize> = words.clone().filter(|at| read(*at) == 0).collect();
+        let during = unsafe {
+            let before = before.clone();
+            let scan = move || {
+                on_host_stack(|| {
+                    let frames = stack_pointer()..high;
+                    before
+                        .iter()
+                        .copied()
+                        .filter(|at| frames.contains(&read(*at)))
+                        .collect::<Vec<_>>()
+                })
+            };
+            catch_traps(
+                None,
+                &VMConfig {
+                    wasm_stack_size: None,
+                },
+                scan,
+            )
+            .ok()?
+        };
+        let after: Vec<usize> = during.into_iter().filter(|at| read(*at) == 0).collect();
+        match after[..] {
+            [only] => Some(only as isize - id() as isize),
+            _ => None,
+        }
+    })
+}
+
+/// This module's thread-local block on the calling thread.
+#[cfg(target_os = "linux")]
+fn thread_local_block() -> Option<Range<usize>> {
+    struct Search {
+        inside: usize,
+        found: Option<Range<usize>>,
+    }
+    unsafe extern "C" fn visit(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        search: *mut libc::c_void,
+    ) -> libc::c_int {
+        let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
+        let headers = unsafe { crate::bytes::borrow(info.dlpi_phdr, info.dlpi_phnum.into()) };
+        let start = info.dlpi_tls_data as usize;
+        let block = headers.iter().find(|header| header.p_type == libc::PT_TLS);
+        if let (Some(block), true) = (block, start != 0) {
+            let range = start..start + block.p_memsz as usize;
+            if range.contains(&search.inside) {
+                search.found = Some(
+                    range.start.next_multiple_of(size_of::<usize>())
+                        ..range.end & !(size_of::<usize>() - 1),
+                );
+            }
+        }
+        0
+    }
+    let mut search = Search {
+        inside: id(),
+        found: None,
+    };
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+    search.found
+}
+
+#[cfg(not(target_os = "linux"))]
+fn thread_local_block() -> Option<Range<usize>> {
+    None
+}
+
+fn slot() -> Option<*mut usize> {
+    Some(id().wrapping_add_signed((*TRAP_HANDLER.get()?)?) as *mut usize)
+}
+
+/// The trap handler of the call that runs on this thread; null (0) outside of calls.
+#[inline]
+pub(crate) fn trap_handler() -> usize {
+    slot().map_or(0, |slot| unsafe { slot.read_volatile() })
+}
+
+/// # Safety
+/// The frames of the handlers further in are never returned to.
+pub(crate) unsafe fn restore_trap_handler(handler: usize) -> Result<(), Error> {
+    let slot = slot().ok_or_else(|| {
+        Error::new(
+            wasmergo_error_kind::Unsupported,
+            "runtime.Goexit in a host function is not supported on this platform",
+        )
+    })?;
+    unsafe { slot.write_volatile(handler) };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_stack_is_known_and_not_exhausted() {
+        assert!(on_own_stack());
+        assert!(!exhausted());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_trap_handler_is_found_and_null_outside_of_calls() {
+        assert!(find_trap_handler().is_some());
+        std::thread::spawn(|| assert_eq!(trap_handler(), 0))
+            .join()
+            .unwrap();
+        let during = unsafe {
+            catch_traps(
+                None,
+                &VMConfig {
+                    wasm_stack_size: None,
+                },
+                || on_host_stack(trap_handler),
+            )
+        };
+        assert_ne!(during.unwrap(), 0);
+        assert_eq!(trap_handler(), 0);
+    }
+}

@@ -1,0 +1,192 @@
+//! Validation before any compiler sees a module: it gives the offset and the function of the first error, and it is
+//! where type collisions and component binaries are found.
+
+use crate::error::{Error, wasmergo_error_kind};
+use crate::signature::SignatureTable;
+use wasmer::wasmparser::{
+    BinaryReaderError, CompositeInnerType, KnownCustom, Name, Parser, Payload, RefType, TypeRef,
+    ValType, Validator, WasmFeatures,
+};
+use wasmer_types::{Features, FunctionType, Type};
+
+const MAGIC: &[u8] = b"\0asm";
+const COMPONENT_LAYER: &[u8] = &[0x0d, 0, 1, 0];
+
+/// The binary as it is, or made from the text format.
+pub(crate) fn binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Error> {
+    if bytes.is_empty() {
+        return Err(Error::new(
+            wasmergo_error_kind::Invalid,
+            "empty input: expected a WebAssembly module",
+        ));
+    }
+    if bytes.starts_with(MAGIC) {
+        if bytes.get(4..8) == Some(COMPONENT_LAYER) {
+            return Err(Error::new(
+                wasmergo_error_kind::Unsupported,
+                "this is a WebAssembly component, not a core module: build the guest as a module \
+                 (for instance for the target wasm32-wasip1), or extract the core module from it",
+            ));
+        }
+        return Ok(bytes.into());
+    }
+    // A NUL never occurs in text: a binary with a broken magic number deserves a better message than a lexer's.
+    if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
+        return Err(Error::invalid(
+            "neither a WebAssembly binary (magic number \\0asm) nor text",
+            0,
+            None,
+        ));
+    }
+    wasmer::wat2wasm(bytes)
+        .map(|binary| binary.into_owned().into())
+        .map_err(|error| Error::new(wasmergo_error_kind::Invalid, error.to_string()))
+}
+
+/// Checks the module against the features, and its function types against each other.
+pub(crate) fn validate(binary: &[u8], features: &Features) -> Result<(), Error> {
+    Validator::new_with_features(wasm_features(features))
+        .validate_all(binary)
+        .map_err(|error| invalid(binary, &error))?;
+    let types = function_types(binary).map_err(|error| invalid(binary, &error))?;
+    SignatureTable::default().insert_all(types.iter())
+}
+
+fn invalid(binary: &[u8], error: &BinaryReaderError) -> Error {
+    let offset = error.offset();
+    Error::invalid(
+        error.message(),
+        offset as usize,
+        function_at(binary, offset as usize),
+    )
+}
+
+/// The features as the compilers' own validation sets them.
+fn wasm_features(features: &Features) -> WasmFeatures {
+    let mut out = WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::FLOATS
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::GC_TYPES;
+    out.set(WasmFeatures::BULK_MEMORY, features.bulk_memory);
+    out.set(WasmFeatures::THREADS, features.threads);
+    out.set(WasmFeatures::REFERENCE_TYPES, features.reference_types);
+    out.set(WasmFeatures::MULTI_VALUE, features.multi_value);
+    out.set(WasmFeatures::SIMD, features.simd);
+    out.set(WasmFeatures::TAIL_CALL, features.tail_call);
+    out.set(WasmFeatures::MULTI_MEMORY, features.multi_memory);
+    out.set(WasmFeatures::MEMORY64, features.memory64);
+    out.set(WasmFeatures::EXCEPTIONS, features.exceptions);
+    out.set(WasmFeatures::EXTENDED_CONST, features.extended_const);
+    out.set(WasmFeatures::RELAXED_SIMD, features.relaxed_simd);
+    out.set(WasmFeatures::WIDE_ARITHMETIC, features.wide_arithmetic);
+    out
+}
+
+fn function_types(binary: &[u8]) -> Result<Vec<FunctionType>, BinaryReaderError> {
+    let mut types = Vec::new();
+    for payload in Parser::new(0).parse_all(binary) {
+        let Payload::TypeSection(section) = payload? else {
+            continue;
+        };
+        for group in section {
+            for ty in group?.types() {
+                if let CompositeInnerType::Func(ty) = &ty.composite_type.inner {
+                    types.push(FunctionType::new(values(ty.params()), values(ty.results())));
+                }
+            }
+        }
+    }
+    Ok(types)
+}
+
+fn values(types: &[ValType]) -> Vec<Type> {
+    types
+        .iter()
+        .map(|ty| match ty {
+            ValType::I32 => Type::I32,
+            ValType::I64 => Type::I64,
+            ValType::F32 => Type::F32,
+            ValType::F64 => Type::F64,
+            ValType::V128 => Type::V128,
+            ValType::Ref(ty) if ty.is_func_ref() => Type::FuncRef,
+            ValType::Ref(ty) if *ty == RefType::EXNREF || *ty == RefType::EXN => Type::ExceptionRef,
+            ValType::Ref(_) => Type::ExternRef,
+        })
+        .collect()
+}
+
+/// The function whose body covers the offset, with its name from the name section: best effort, the module is broken.
+fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
+    let (mut index, mut found) = (0, None);
+    for payload in Parser::new(0).parse_all(binary) {
+        match payload {
+            Ok(Payload::ImportSection(imports)) => {
+                let functions = imports.into_imports().filter(
+                    |import| matches!(import, Ok(import) if matches!(import.ty, TypeRef::Func(_))),
+                );
+                index += functions.count() as u32;
+            }
+            Ok(Payload::CodeSectionEntry(body)) => {
+                let range = body.range();
+                if range.start as usize <= offset && offset <= range.end as usize {
+                    found = Some(index);
+                }
+                index += 1;
+            }
+            Ok(Payload::CustomSection(section)) => {
+                let (Some(found), KnownCustom::Name(names)) = (found, section.as_known()) else {
+                    continue;
+                };
+                for name in names.into_iter().flatten() {
+                    let Name::Function(functions) = name else {
+                        continue;
+                    };
+                    for naming in functions.into_iter().flatten() {
+                        if naming.index == found {
+                            return Some((found, naming.name.to_string()));
+                        }
+                    }
+                }
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    found.map(|index| (index, String::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_body_is_named_with_offset_and_function() {
+        let text = r#"(module (import "a" "b" (func)) (func $fine) (func $broken (result i32) i64.const 1))"#;
+        let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
+        let error = validate(&binary, &Features::default()).unwrap_err();
+        assert_eq!(error.kind, wasmergo_error_kind::Invalid);
+        assert!(error.offset > 8, "{error:?}");
+        assert!(
+            format!("{:?}", error.frames).contains("broken"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn colliding_types_in_one_module_are_refused() {
+        let (a, b) = crate::signature::tests::colliding_pair();
+        let func = |ty: &FunctionType| {
+            let params: Vec<_> = ty
+                .params()
+                .iter()
+                .map(|t| if *t == Type::I64 { "i64" } else { "i32" })
+                .collect();
+            format!("(func (param {}))", params.join(" "))
+        };
+        let text = format!("(module {} {})", func(&a), func(&b));
+        let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
+        let error = validate(&binary, &Features::default()).unwrap_err();
+        assert_eq!(error.kind, wasmergo_error_kind::SignatureCollision);
+    }
+}

@@ -1,0 +1,18 @@
+(module $two_memories
+  (memory $a (export "a") 1)
+  (memory $b (export "b") 2 4)
+  (data (memory $a) (i32.const 0) "first")
+  (data (memory $b) (i32.const 0) "second")
+
+  (func $load_a (export "load_a") (param i32) (result i32)
+    (i32.load8_u $a (local.get 0)))
+  (func $load_b (export "load_b") (param i32) (result i32)
+    (i32.load8_u $b (local.get 0)))
+  (func $store_a (export "store_a") (param i32 i32)
+    (i32.store8 $a (local.get 0) (local.get 1)))
+  (func $store_b (export "store_b") (param i32 i32)
+    (i32.store8 $b (local.get 0) (local.get 1)))
+  (func $size_a (export "size_a") (result i32) (memory.size $a))
+  (func $size_b (export "size_b") (result i32) (memory.size $b))
+  (func $grow_b (export "grow_b") (param i32) (result i32)
+    (memory.grow $b (local.get 0))))

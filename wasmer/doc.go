@@ -1,0 +1,32 @@
+// Package wasmer runs WebAssembly at native speed: wasmer's compilers behind a Go API.
+//
+//	instance, err := wasmer.NewInstance(wasm) // .wasm, or the text format
+//	if err != nil {
+//		return err
+//	}
+//	defer instance.Close()
+//	result, err := instance.Exports["sum"](5, 37)
+//
+// # Handles
+//
+// An Engine compiles a Module, from which instances are made; an Instance offers Functions and Memories. A Store holds
+// instances that share such things; each instance makes one of its own unless told otherwise.
+//
+// # Lifetimes
+//
+// Close frees at once what no call is using any more; what is not closed is freed when it is collected. Holding a
+// Function or Memory keeps its instance alive. After Close every use is ErrClosed. Close of nil, or a second Close, does
+// nothing.
+//
+// # Goroutines
+//
+// Everything may be shared by goroutines. Engines and modules work in parallel; calls into one instance run one at a
+// time and wait for each other, as long as their context lets them. A host function may call back into its own instance,
+// on the goroutine that it was called on. Parallel work takes an instance for each goroutine.
+//
+// # Errors
+//
+// A module that is refused is a *CompileError, imports that do not fit are a *LinkError, a guest's failure is a *Trap
+// whose code errors.Is tells. An error of a host function comes out of the call as the same error; a panic goes on in the
+// caller's goroutine.
+package wasmer

@@ -1,0 +1,188 @@
+package wasmer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// Compiler turns modules into machine code.
+type Compiler uint32
+
+// The compilers. The zero value stands for the best one of this build: Cranelift, else LLVM, else Singlepass.
+const (
+	// DefaultCompiler chooses.
+	DefaultCompiler Compiler = 0
+	// Cranelift compiles fast to fast code.
+	Cranelift Compiler = ffi.Cranelift
+	// Singlepass compiles fastest, in linear time, to slower code. It knows neither SIMD nor exceptions.
+	Singlepass Compiler = ffi.Singlepass
+	// LLVM compiles slowly to the fastest code. It is part of builds with the feature llvm only.
+	LLVM Compiler = ffi.LLVM
+)
+
+func (c Compiler) String() string {
+	switch c {
+	case DefaultCompiler:
+		return "default"
+	case Cranelift:
+		return "cranelift"
+	case Singlepass:
+		return "singlepass"
+	case LLVM:
+		return "llvm"
+	}
+	return fmt.Sprintf("Compiler(%d)", uint32(c))
+}
+
+// Available reports whether this build contains the compiler.
+func Available(c Compiler) bool {
+	return c == DefaultCompiler || ffi.CompilerAvailable(uint32(c))
+}
+
+// Compilers lists the compilers of this build.
+func Compilers() []Compiler {
+	var out []Compiler
+	for _, c := range []Compiler{Cranelift, LLVM, Singlepass} {
+		if Available(c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// EngineConfig are the options of an engine. The zero value is a good choice.
+type EngineConfig struct {
+	// Compiler chooses the compiler; NewEngine fails with ErrUnsupported if the build lacks it.
+	Compiler Compiler
+	// CompileThreads bounds the threads of one compilation; 0 means one a core.
+	CompileThreads int
+	// MaxCallDepth bounds how deep calls of one store may be nested through host functions; 0 means 1000.
+	MaxCallDepth int
+}
+
+const defaultCallDepth = 1000
+
+// Engine compiles modules. Goroutines may share it.
+type Engine struct {
+	config EngineConfig
+	handle handle[ffi.Engine]
+}
+
+// NewEngine makes an engine. Close frees it; modules made by it stay valid.
+func NewEngine(config EngineConfig) (*Engine, error) {
+	if config.Compiler == DefaultCompiler {
+		config.Compiler = Compilers()[0]
+	}
+	if config.CompileThreads < 0 || config.MaxCallDepth < 0 {
+		return nil, fmt.Errorf("wasmer: engine: CompileThreads %d and MaxCallDepth %d must not be negative",
+			config.CompileThreads, config.MaxCallDepth)
+	}
+	if config.MaxCallDepth == 0 {
+		config.MaxCallDepth = defaultCallDepth
+	}
+	ptr, err := ffi.NewEngine(uint32(config.Compiler), uint32(config.CompileThreads))
+	if err != nil {
+		return nil, translate("engine", err)
+	}
+	e := &Engine{config: config}
+	e.handle.init(e, ptr, (*ffi.Engine).Delete)
+	return e, nil
+}
+
+var defaultEngine = sync.OnceValues(func() (*Engine, error) { return NewEngine(EngineConfig{}) })
+
+// Compiler is the compiler in use.
+func (e *Engine) Compiler() Compiler { return e.config.Compiler }
+
+// Validate checks a module in binary or text format without generating code. It fails with *CompileError, or with
+// ErrUnsupported or ErrSignatureCollision.
+//
+// See https://webassembly.github.io/spec/core/valid/
+func (e *Engine) Validate(wasm []byte) error {
+	ptr, err := e.handle.use()
+	if err != nil {
+		return err
+	}
+	defer e.handle.release()
+	return translate("validate", ptr.Validate(wasm))
+}
+
+// Compile makes a module from the binary or the text format. It fails as Validate does. Today ctx is looked at before
+// compilation only.
+func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	return e.newModule(ctx, "compile", wasm, (*ffi.Engine).Compile)
+}
+
+// Deserialize loads what Module.Serialize of the same build, compiler and kind of CPU made; anything else is refused
+// with ErrIncompatible. The artifact is machine code: its digest finds damage, not forgery, so load only what you
+// trust.
+func (e *Engine) Deserialize(ctx context.Context, artifact []byte) (*Module, error) {
+	return e.newModule(ctx, "deserialize", artifact, (*ffi.Engine).Deserialize)
+}
+
+func (e *Engine) newModule(ctx context.Context, op string, input []byte,
+	load func(*ffi.Engine, []byte) (*ffi.Module, error),
+) (*Module, error) {
+	if err := interrupted(ctx); err != nil {
+		return nil, err
+	}
+	ptr, err := e.handle.use()
+	if err != nil {
+		return nil, err
+	}
+	defer e.handle.release()
+	module, err := load(ptr, input)
+	runtime.KeepAlive(input)
+	if err != nil {
+		return nil, translate(op, err)
+	}
+	return newModule(e, module), nil
+}
+
+// Close frees the engine. Its modules stay valid. Closing twice, or a nil engine, does nothing.
+func (e *Engine) Close() error {
+	if e != nil {
+		e.handle.close()
+	}
+	return nil
+}
+
+// ReadBytes reads a module from a file.
+func ReadBytes(filename string) ([]byte, error) { return os.ReadFile(filename) }
+
+// Validate reports whether the default engine accepts the module. Engine.Validate tells why it does not.
+func Validate(wasm []byte) bool {
+	engine, err := defaultEngine()
+	return err == nil && engine.Validate(wasm) == nil
+}
+
+// Compile compiles with the default engine.
+func Compile(wasm []byte) (*Module, error) {
+	engine, err := defaultEngine()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Compile(context.Background(), wasm)
+}
+
+// DeserializeModule loads an artifact with the default engine, as Engine.Deserialize does.
+func DeserializeModule(artifact []byte) (*Module, error) {
+	engine, err := defaultEngine()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Deserialize(context.Background(), artifact)
+}
+
+// Wat2Wasm translates the text format to the binary format. A binary is returned as it is.
+//
+// See https://webassembly.github.io/spec/core/text/
+func Wat2Wasm(text string) ([]byte, error) {
+	wasm, err := ffi.Wat2Wasm([]byte(text))
+	return wasm, translate("wat2wasm", err)
+}

@@ -1,0 +1,250 @@
+package wasmer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// Errors to be tested for with errors.Is.
+var (
+	// ErrClosed: the engine, module, store, instance, or what it belongs to, was closed.
+	ErrClosed = errors.New("wasmer: closed")
+	// ErrInterrupted: the guest was stopped because a context ended; the error also is that context's.
+	ErrInterrupted = errors.New("wasmer: interrupted")
+	// ErrUnsupported: this build, compiler or platform lacks what was asked for.
+	ErrUnsupported = errors.New("wasmer: unsupported")
+	// ErrIncompatible: an artifact was made by another build or for another CPU, or is damaged.
+	ErrIncompatible = errors.New("wasmer: incompatible artifact")
+	// ErrSignatureCollision: two function types cannot be told apart by the engine; see RATIONALE.md.
+	ErrSignatureCollision = errors.New("wasmer: signature collision")
+	// ErrResource: the operating system refused memory or address space.
+	ErrResource = errors.New("wasmer: out of resources")
+	// ErrDepth: host and guest call each other deeper than EngineConfig.MaxCallDepth or than the thread's stack.
+	ErrDepth = errors.New("wasmer: calls nested too deeply")
+	// ErrOutOfBounds: an access by the host lies outside of a memory.
+	ErrOutOfBounds = errors.New("wasmer: out of bounds")
+	// ErrNotFound: there is no export of this name and kind.
+	ErrNotFound = errors.New("wasmer: not found")
+)
+
+// CompileError says why a module was refused.
+type CompileError struct {
+	// Message is what is wrong.
+	Message string
+	// Offset is the position in the binary, or -1 if unknown. For text it is in the binary made from it.
+	Offset int64
+	// FunctionIndex is the function that holds the offset, or -1.
+	FunctionIndex int64
+	// Function is that function's name in the name section, if any.
+	Function string
+}
+
+func (e *CompileError) Error() string {
+	var b strings.Builder
+	b.WriteString("wasmer: compile: ")
+	if e.FunctionIndex >= 0 {
+		fmt.Fprintf(&b, "function[%d]", e.FunctionIndex)
+		if e.Function != "" {
+			fmt.Fprintf(&b, " %s", e.Function)
+		}
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Message)
+	if e.Offset >= 0 {
+		fmt.Fprintf(&b, " (at offset %#x)", e.Offset)
+	}
+	return b.String()
+}
+
+// LinkError lists every import that could not be satisfied.
+type LinkError struct {
+	Imports []ImportError
+}
+
+// ImportError is one import that could not be satisfied.
+type ImportError struct {
+	// Module and Name identify the import.
+	Module, Name string
+	// Want is the type the module asks for.
+	Want ExternType
+	// Given is the type that was offered; nil if nothing was.
+	Given *ExternType
+	// Hint suggests what to do; may be empty.
+	Hint string
+}
+
+func (e *LinkError) Error() string {
+	var b strings.Builder
+	b.WriteString("wasmer: link:")
+	for i, imp := range e.Imports {
+		if i > 0 {
+			b.WriteByte(';')
+		}
+		fmt.Fprintf(&b, " import %q.%q: ", imp.Module, imp.Name)
+		if imp.Given == nil {
+			fmt.Fprintf(&b, "missing, want %s %s", imp.Want.Kind, imp.Want)
+		} else {
+			fmt.Fprintf(&b, "given %s %s, want %s %s", imp.Given.Kind, imp.Given, imp.Want.Kind, imp.Want)
+		}
+		if imp.Hint != "" {
+			fmt.Fprintf(&b, " (%s)", imp.Hint)
+		}
+	}
+	return b.String()
+}
+
+// TrapCode is the kind of a trap. It is an error, so that errors.Is(err, wasmer.TrapOutOfBounds) tells the kinds apart.
+//
+// See https://webassembly.github.io/spec/core/intro/overview.html#trap
+type TrapCode uint32
+
+// The kinds of traps.
+const (
+	TrapStackOverflow       TrapCode = 0
+	TrapOutOfBounds         TrapCode = 1
+	TrapMisaligned          TrapCode = 2
+	TrapTableOutOfBounds    TrapCode = 3
+	TrapNullIndirectCall    TrapCode = 4
+	TrapBadSignature        TrapCode = 5
+	TrapIntegerOverflow     TrapCode = 6
+	TrapDivisionByZero      TrapCode = 7
+	TrapBadConversion       TrapCode = 8
+	TrapUnreachable         TrapCode = 9
+	TrapUnalignedAtomic     TrapCode = 10
+	TrapUncaughtException   TrapCode = 11
+	TrapNullExceptionRef    TrapCode = 12
+	TrapReadonlyTable       TrapCode = 15
+	TrapUnknown             TrapCode = ffi.NoTrapCode
+	trapYieldOutsideOfAsync TrapCode = 13
+	trapHostInterrupt       TrapCode = 14
+)
+
+var trapMessages = map[TrapCode]string{
+	TrapStackOverflow:       "call stack exhausted",
+	TrapOutOfBounds:         "out of bounds memory access",
+	TrapMisaligned:          "misaligned memory access",
+	TrapTableOutOfBounds:    "out of bounds table access",
+	TrapNullIndirectCall:    "uninitialized element",
+	TrapBadSignature:        "indirect call type mismatch",
+	TrapIntegerOverflow:     "integer overflow",
+	TrapDivisionByZero:      "integer divide by zero",
+	TrapBadConversion:       "invalid conversion to integer",
+	TrapUnreachable:         "unreachable",
+	TrapUnalignedAtomic:     "unaligned atomic access",
+	TrapUncaughtException:   "uncaught exception",
+	TrapNullExceptionRef:    "null exception reference",
+	TrapReadonlyTable:       "read-only table modified",
+	trapYieldOutsideOfAsync: "asynchronous yield",
+	trapHostInterrupt:       "interrupted",
+}
+
+func (c TrapCode) Error() string {
+	if message, ok := trapMessages[c]; ok {
+		return message
+	}
+	return "trap"
+}
+
+// Trap is a guest's abnormal end. errors.Is compares its code: errors.Is(err, wasmer.TrapUnreachable).
+type Trap struct {
+	Code TrapCode
+	// Frames is the guest's call stack, innermost first. A stack overflow has none.
+	Frames []Frame
+	// message is the engine's, for codes that are unknown here.
+	message string
+}
+
+func (t *Trap) Error() string {
+	var b strings.Builder
+	b.WriteString("wasmer: trap: ")
+	if t.Code == TrapUnknown && t.message != "" {
+		b.WriteString(t.message)
+	} else {
+		b.WriteString(t.Code.Error())
+	}
+	for _, frame := range t.Frames {
+		fmt.Fprintf(&b, "\n\tat %s", frame)
+	}
+	return b.String()
+}
+
+// Unwrap gives the code.
+func (t *Trap) Unwrap() error { return t.Code }
+
+// Frame is a function on a guest's call stack.
+type Frame struct {
+	// Module is the module's name in the name section, if any.
+	Module string
+	// FunctionIndex is the function's index, imports counted.
+	FunctionIndex uint32
+	// Function is the function's name in the name section, if any.
+	Function string
+	// FunctionOffset is the position of the instruction in the function, ModuleOffset in the binary.
+	FunctionOffset, ModuleOffset uint32
+}
+
+func (f Frame) String() string {
+	name := f.Function
+	if name == "" {
+		name = "<unnamed>"
+	}
+	return fmt.Sprintf("%s (%s[%d]:%#x)", name, f.Module, f.FunctionIndex, f.ModuleOffset)
+}
+
+// CallError is a call that was refused before any guest code ran: wrong number or type of arguments.
+type CallError struct {
+	// Function is the function's export name.
+	Function string
+	// Position is the argument's, counted from 0; -1 if it is not about one argument.
+	Position int
+	// Message is what is wrong.
+	Message string
+}
+
+func (e *CallError) Error() string {
+	if e.Position < 0 {
+		return fmt.Sprintf("wasmer: call %q: %s", e.Function, e.Message)
+	}
+	return fmt.Sprintf("wasmer: call %q: argument %d %s", e.Function, e.Position, e.Message)
+}
+
+// translate makes the package's error from one of the Rust side.
+func translate(op string, err error) error {
+	var e *ffi.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Kind {
+	case ffi.KindInvalid, ffi.KindCompile:
+		out := &CompileError{Message: e.Message, Offset: -1, FunctionIndex: -1}
+		if e.Offset != ffi.NoOffset {
+			out.Offset = int64(e.Offset)
+		}
+		if len(e.Frames) > 0 {
+			out.FunctionIndex, out.Function = int64(e.Frames[0].FunctionIndex), e.Frames[0].Function
+		}
+		return out
+	case ffi.KindTrap:
+		trap := &Trap{Code: TrapCode(e.TrapCode), message: e.Message, Frames: make([]Frame, len(e.Frames))}
+		for i, f := range e.Frames {
+			trap.Frames[i] = Frame(f)
+		}
+		return trap
+	case ffi.KindUnsupported:
+		return fmt.Errorf("%w: %s: %s", ErrUnsupported, op, e.Message)
+	case ffi.KindSignatureCollision:
+		return fmt.Errorf("%w: %s: %s", ErrSignatureCollision, op, e.Message)
+	case ffi.KindIncompatible:
+		return fmt.Errorf("%w: %s: %s", ErrIncompatible, op, e.Message)
+	case ffi.KindResource:
+		return fmt.Errorf("%w: %s: %s", ErrResource, op, e.Message)
+	case ffi.KindDepth:
+		return fmt.Errorf("%w: %s: %s", ErrDepth, op, e.Message)
+	case ffi.KindInternal:
+		return fmt.Errorf("wasmer: internal error: %s: %s", op, e.Message)
+	}
+	return fmt.Errorf("wasmer: %s: %s", op, e.Message)
+}

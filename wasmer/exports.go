@@ -1,0 +1,46 @@
+package wasmer
+
+import (
+	"context"
+	"fmt"
+)
+
+// fillExports makes the go-ext-wasm way of calling. The functions behind it are looked up when first called.
+func (i *Instance) fillExports() {
+	i.Exports = make(map[string]func(...any) (Value, error))
+	for _, export := range i.module.exports {
+		if export.Type.Kind == ExternFunction {
+			i.Exports[export.Name] = i.exported(export.Name)
+		}
+	}
+}
+
+// exported calls an export by its name and gives its only result.
+func (i *Instance) exported(name string) func(...any) (Value, error) {
+	return func(args ...any) (Value, error) {
+		f, err := i.Function(name)
+		if err != nil {
+			return void(), err
+		}
+		if n := len(f.typ.Results); n > 1 {
+			return void(), &CallError{
+				Function: name, Position: -1,
+				Message: fmt.Sprintf("it has %d results, which Function.Call returns: %s", n, f.typ),
+			}
+		}
+		var space [1]Value
+		results, err := f.call(context.Background(), args, space[:0])
+		if err != nil || len(results) == 0 {
+			return void(), err
+		}
+		return results[0], nil
+	}
+}
+
+// Must returns v, or panics with err if it is not nil. It is for tests, examples and variables of packages.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

@@ -1,0 +1,196 @@
+package wasmer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// Function is an exported function of an instance. It keeps the instance alive, but not open. Goroutines may share it;
+// see Instance for how calls wait for each other.
+//
+// See https://webassembly.github.io/spec/core/exec/runtime.html#function-instances
+type Function struct {
+	instance *Instance
+	store    *Store
+	item     *ffi.Extern
+	address  uintptr
+	name     string
+	typ      FunctionType
+	// width is the larger of the numbers of parameters and results.
+	width int
+	// params and results are what they take in a raw stack.
+	params, results int
+	// wide says that there are v128 among them, so that a value is not always one slot of a raw stack.
+	wide bool
+}
+
+func newFunction(i *Instance, name string, item *ffi.Extern, typ FunctionType) *Function {
+	f := &Function{
+		instance: i, store: i.store, item: item, address: item.Address(), name: name, typ: typ,
+		width:  max(len(typ.Params), len(typ.Results), 1),
+		params: slots(typ.Params), results: slots(typ.Results),
+	}
+	f.wide = f.params != len(typ.Params) || f.results != len(typ.Results)
+	return f
+}
+
+// Name is the name that the function is exported under.
+func (f *Function) Name() string { return f.name }
+
+// Type is the function's type.
+func (f *Function) Type() FunctionType { return f.typ }
+
+// Instance is the instance that exports the function.
+func (f *Function) Instance() *Instance { return f.instance }
+
+// Call calls the function with Go values: numbers of any type, or Value. An argument that the parameter's type cannot
+// hold exactly is a *CallError, as is a wrong number of arguments; then no guest code has run.
+//
+// The guest's end by a trap is a *Trap. An error returned by a host function comes out as the same error, a panic of
+// one goes on in this goroutine with its value. ctx is handed to host functions, and looked at before the call, while
+// waiting for the store, and at each host call: if it has ended, the error is ErrInterrupted and the context's. nil
+// stands for context.Background().
+//
+// See https://webassembly.github.io/spec/core/exec/modules.html#invocation
+func (f *Function) Call(ctx context.Context, args ...any) ([]Value, error) {
+	var space [4]Value
+	results, err := f.call(ctx, args, space[:0])
+	if err != nil || len(results) == 0 {
+		return nil, err
+	}
+	return append([]Value(nil), results...), nil
+}
+
+// call appends the results to out.
+func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, error) {
+	if f == nil {
+		return nil, ErrClosed
+	}
+	if len(args) != len(f.typ.Params) {
+		return nil, &CallError{
+			Function: f.name, Position: -1,
+			Message: fmt.Sprintf("given %d arguments, want %d: %s", len(args), len(f.typ.Params), f.typ),
+		}
+	}
+	var space [8]Value
+	values := space[:0]
+	for position, arg := range args {
+		v, err := toValue(arg, f.typ.Params[position])
+		if err == nil && isReference(v.typ) {
+			err = fmt.Errorf("is of type %v, which cannot be passed yet", v.typ)
+		}
+		if err != nil {
+			return nil, &CallError{Function: f.name, Position: position, Message: err.Error()}
+		}
+		values = append(values, v)
+	}
+	frame, err := f.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range values {
+		frame.values[i] = ffi.Slot{Lo: v.lo, Hi: v.hi}
+	}
+	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
+		return nil, f.store.fail(&frame, f.name, status)
+	}
+	for i, t := range f.typ.Results {
+		out = append(out, fromSlot(frame.values[i], t))
+	}
+	f.store.end(&frame)
+	return out, nil
+}
+
+// CallRaw calls the function without conversions or allocations. The stack holds the arguments, one slot a value, two
+// (low, high) for v128, and gets the results in the same way; it must have room for the larger of both. i32 and f32 use
+// the low 32 bits. Errors are those of Call.
+func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
+	if f == nil {
+		return ErrClosed
+	}
+	if len(stack) < f.params || len(stack) < f.results {
+		return &CallError{
+			Function: f.name, Position: -1,
+			Message: fmt.Sprintf("the stack has %d slots, want %d: %s", len(stack), max(f.params, f.results), f.typ),
+		}
+	}
+	frame, err := f.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if f.wide {
+		readWide(frame.values, stack, f.typ.Params)
+	} else {
+		for i := range f.params {
+			frame.values[i].Lo = stack[i]
+		}
+	}
+	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
+		return f.store.fail(&frame, f.name, status)
+	}
+	if f.wide {
+		writeWide(stack, frame.values, f.typ.Results)
+	} else {
+		for i, t := range f.typ.Results {
+			stack[i] = narrow(frame.values[i].Lo, t)
+		}
+	}
+	f.store.end(&frame)
+	return nil
+}
+
+// begin enters the store with room for the arguments and results.
+func (f *Function) begin(ctx context.Context) (frame, error) {
+	if f.instance.closed.Load() {
+		return frame{}, ErrClosed
+	}
+	return f.store.begin(ctx, f.width)
+}
+
+func readWide(values []ffi.Slot, stack []uint64, types []ValueType) {
+	at := 0
+	for i, t := range types {
+		values[i].Lo = stack[at]
+		at++
+		if t == ValueTypeV128 {
+			values[i].Hi = stack[at]
+			at++
+		}
+	}
+}
+
+func writeWide(stack []uint64, values []ffi.Slot, types []ValueType) {
+	at := 0
+	for i, t := range types {
+		stack[at] = narrow(values[i].Lo, t)
+		at++
+		if t == ValueTypeV128 {
+			stack[at] = values[i].Hi
+			at++
+		}
+	}
+}
+
+// narrow clears what compiled code may have left above a 32-bit value.
+func narrow(bits uint64, t ValueType) uint64 {
+	if t == ValueTypeI32 || t == ValueTypeF32 {
+		return uint64(uint32(bits))
+	}
+	return bits
+}
+
+func fromSlot(s ffi.Slot, t ValueType) Value {
+	v := Value{lo: narrow(s.Lo, t), typ: t}
+	if t == ValueTypeV128 {
+		v.hi = s.Hi
+	}
+	return v
+}
+
+// isReference reports whether values of the type are references, which this version passes neither in nor out of
+// functions called by the host: their bits are addresses.
+func isReference(t ValueType) bool {
+	return t == ValueTypeFuncRef || t == ValueTypeExternRef || t == ValueTypeExnRef
+}

@@ -1,0 +1,174 @@
+package wasmer
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// hostFunction is a Go function in the place of an import of one instance.
+type hostFunction struct {
+	call   hostCall
+	caller Caller
+	// width is the larger of the numbers of parameters and results.
+	width int
+}
+
+// hostCall is the one form that all Go functions are brought into when they are defined: arguments in, results out.
+type hostCall func(caller *Caller, values []ffi.Slot) error
+
+// hostDefinition is a Go function that can be imported, by any number of instances.
+type hostDefinition struct {
+	typ  FunctionType
+	call hostCall
+}
+
+func init() { ffi.SetHostCall(enterHost) }
+
+// enterHost is where guests arrive in Go. It runs on the goroutine of the call, which is locked to its thread as long as
+// the host function runs.
+func enterHost(store uint64, function uint32, values unsafe.Pointer, thread uintptr) uint32 {
+	s := storeOf(store)
+	if s.hostThread.Load() != thread {
+		s.hostThread.Store(thread)
+	}
+	if s.ctx.Err() != nil {
+		s.failure = failure{err: interrupted(s.ctx)}
+		return 1
+	}
+	h := s.hosts[function]
+	return s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width))
+}
+
+// runHost calls a host function. Nothing unwinds over the frames of the guest: an error, a panic or the goroutine's
+// end is kept, and the guest ended.
+func (s *Store) runHost(h *hostFunction, values []ffi.Slot) (status uint32) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if value := recover(); value != nil {
+			s.failure = failure{panicked: true, value: value}
+			status = 1
+			return
+		}
+		s.abandon()
+	}()
+	err := h.call(&h.caller, values)
+	returned = true
+	if err != nil {
+		s.failure = failure{err: err}
+		return 1
+	}
+	return 0
+}
+
+// abandon gives up the running call, because its goroutine ends (runtime.Goexit, t.FailNow): the goroutine goes on
+// exiting through the caller, and Go drops the frames of the guest. The store is closed, since its guest stopped midway.
+func (s *Store) abandon() {
+	if err := s.ptr.Abandon(); err != nil {
+		panic(translate("runtime.Goexit in a host function", err))
+	}
+	s.closed.Store(true)
+	s.leave()
+}
+
+var (
+	contextType = reflect.TypeFor[context.Context]()
+	callerType  = reflect.TypeFor[*Caller]()
+	pointerType = reflect.TypeFor[unsafe.Pointer]()
+	errorType   = reflect.TypeFor[error]()
+)
+
+// defineHost checks a Go function and brings it into the common form. The message of its error completes "function x".
+func defineHost(fn any) (*hostDefinition, error) {
+	t := reflect.TypeOf(fn)
+	if t == nil || t.Kind() != reflect.Func {
+		return nil, fmt.Errorf("must be a Go function, given %T", fn)
+	}
+	if reflect.ValueOf(fn).IsNil() {
+		return nil, fmt.Errorf("is a nil function of type %v", t)
+	}
+	if t.IsVariadic() {
+		return nil, fmt.Errorf("must not be variadic: %v", t)
+	}
+	lead, typ, fails, err := hostType(t)
+	if err != nil {
+		return nil, err
+	}
+	if call := direct(fn); call != nil {
+		return &hostDefinition{typ: typ, call: call}, nil
+	}
+	return &hostDefinition{typ: typ, call: reflected(reflect.ValueOf(fn), lead, typ, fails)}, nil
+}
+
+// hostType derives the WebAssembly type of a Go function: what leads its parameters (nil if nothing), and whether it
+// ends in an error.
+func hostType(t reflect.Type) (lead reflect.Type, typ FunctionType, fails bool, err error) {
+	for i := range t.NumIn() {
+		in := t.In(i)
+		if i == 0 && (in == contextType || in == callerType || in == pointerType) {
+			lead = in
+			continue
+		}
+		v := valueTypeOf(in)
+		if v == 0 {
+			return nil, typ, false, fmt.Errorf("has parameter %d of kind %v (%v); want 32 or 64-bit integers, float32 or float64, "+
+				"led by nothing, context.Context, *wasmer.Caller or unsafe.Pointer", i, in.Kind(), in)
+		}
+		typ.Params = append(typ.Params, v)
+	}
+	for i := range t.NumOut() {
+		out := t.Out(i)
+		if i == t.NumOut()-1 && out == errorType {
+			fails = true
+			continue
+		}
+		v := valueTypeOf(out)
+		if v == 0 {
+			return nil, typ, false, fmt.Errorf("has result %d of kind %v (%v); want 32 or 64-bit integers, float32 or float64, "+
+				"ended by nothing or error", i, out.Kind(), out)
+		}
+		typ.Results = append(typ.Results, v)
+	}
+	return lead, typ, fails, nil
+}
+
+// reflected calls any function. All types are known, only the call itself goes through reflection.
+func reflected(fn reflect.Value, lead reflect.Type, typ FunctionType, fails bool) hostCall {
+	t := fn.Type()
+	first := 0
+	if lead != nil {
+		first = 1
+	}
+	return func(caller *Caller, values []ffi.Slot) error {
+		args := make([]reflect.Value, t.NumIn())
+		switch lead {
+		case contextType:
+			args[0] = reflect.ValueOf(caller.Context())
+		case callerType:
+			args[0] = reflect.ValueOf(caller)
+		case pointerType:
+			args[0] = reflect.ValueOf(unsafe.Pointer(caller))
+		}
+		for i, v := range typ.Params {
+			arg := reflect.New(t.In(first + i)).Elem()
+			setNumber(arg, values[i].Lo, v)
+			args[first+i] = arg
+		}
+		results := fn.Call(args)
+		if fails {
+			if err, _ := results[len(results)-1].Interface().(error); err != nil {
+				return err
+			}
+		}
+		for i, v := range typ.Results {
+			values[i].Lo = getNumber(results[i], v)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,319 @@
+package wasmer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// Imports is what a module is given when it is instantiated: a builder of a list by module and name. It keeps its
+// first error, which whatever instantiates reports. It may be used for any number of instances, and by several
+// goroutines once it is complete.
+type Imports struct {
+	mu        sync.Mutex
+	namespace string
+	items     map[importKey]importItem
+	err       error
+	closed    bool
+}
+
+type importKey struct{ module, name string }
+
+// importItem is one of: a host function, a memory, an export of an instance.
+type importItem struct {
+	host     *hostDefinition
+	memory   *Memory
+	instance *Instance
+	position int
+}
+
+// NewImports makes an empty list; the current module name is "env".
+func NewImports() *Imports {
+	return &Imports{namespace: "env", items: map[importKey]importItem{}}
+}
+
+// Namespace sets the module name that the following calls define imports of.
+func (i *Imports) Namespace(module string) *Imports {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.namespace = module
+	return i
+}
+
+// Append is AppendFunction.
+func (i *Imports) Append(name string, fn any, cgoPointer unsafe.Pointer) (*Imports, error) {
+	return i.AppendFunction(name, fn, cgoPointer)
+}
+
+// AppendFunction defines a Go function as an import of the current module name; a definition of the same name is
+// replaced. Parameters and results are 32 and 64-bit integers (i32, i64), float32 (f32) and float64 (f64), and named
+// types of these. The first parameter may be a context.Context, a *Caller, or an unsafe.Pointer for IntoInstanceContext,
+// the last result an error: a non-nil one ends the guest and comes out of the call that led here. Any other type is an
+// error. The C pointer of go-ext-wasm is accepted and not needed.
+//
+// The function runs on the goroutine of the call. It may call back into the instance and grow its memory.
+func (i *Imports) AppendFunction(name string, fn any, _ unsafe.Pointer) (*Imports, error) {
+	host, err := defineHost(fn)
+	if err != nil {
+		err = fmt.Errorf("wasmer: imports: function %q %w", name, err)
+	}
+	return i.add(name, importItem{host: host}, err)
+}
+
+// AppendMemory defines a memory as an import of the current module name. The instance is made in the memory's store.
+func (i *Imports) AppendMemory(name string, memory *Memory) (*Imports, error) {
+	var err error
+	if memory == nil {
+		err = fmt.Errorf("wasmer: imports: memory %q is nil", name)
+	}
+	return i.add(name, importItem{memory: memory}, err)
+}
+
+// Function is AppendFunction for chains: its error is kept.
+func (i *Imports) Function(name string, fn any) *Imports {
+	_, _ = i.AppendFunction(name, fn, nil)
+	return i
+}
+
+// Memory is AppendMemory for chains: its error is kept.
+func (i *Imports) Memory(name string, memory *Memory) *Imports {
+	_, _ = i.AppendMemory(name, memory)
+	return i
+}
+
+// Instance defines all exports of an instance as imports under the module name. The new instance is made in the same
+// store. The current module name stays as it is.
+func (i *Imports) Instance(module string, instance *Instance) *Imports {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if instance == nil || i.closed {
+		i.keep(fmt.Errorf("wasmer: imports: instance %q: %w", module, ErrClosed))
+		return i
+	}
+	for position, export := range instance.module.exports {
+		i.items[importKey{module, export.Name}] = importItem{instance: instance, position: position}
+	}
+	return i
+}
+
+func (i *Imports) add(name string, item importItem, err error) (*Imports, error) {
+	if i == nil {
+		return nil, ErrClosed
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		err = ErrClosed
+	}
+	if err != nil {
+		i.keep(err)
+		return i, err
+	}
+	i.items[importKey{i.namespace, name}] = item
+	return i, nil
+}
+
+func (i *Imports) keep(err error) {
+	if i.err == nil {
+		i.err = err
+	}
+}
+
+// Close lets go of what was defined; instances made with it go on. Closing twice, or nil, does nothing.
+func (i *Imports) Close() {
+	if i == nil {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+	i.items = map[importKey]importItem{}
+}
+
+func (i *Imports) firstError() error {
+	if i == nil {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.err == nil && i.closed {
+		return ErrClosed
+	}
+	return i.err
+}
+
+func (i *Imports) find(module, name string) (importItem, bool) {
+	if i == nil {
+		return importItem{}, false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	item, ok := i.items[importKey{module, name}]
+	return item, ok
+}
+
+var errStores = errors.New("wasmer: imports belong to different stores: make them in one store, see NewStore")
+
+// store is that of the memories and instances among the imports; nil if there are none.
+func (i *Imports) store() (*Store, error) {
+	if i == nil {
+		return nil, nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var found *Store
+	for _, item := range i.items {
+		s := item.store()
+		if s != nil && found != nil && s != found {
+			return nil, errStores
+		}
+		if s != nil {
+			found = s
+		}
+	}
+	return found, nil
+}
+
+func (item importItem) store() *Store {
+	switch {
+	case item.memory != nil:
+		return item.memory.store
+	case item.instance != nil:
+		return item.instance.store
+	}
+	return nil
+}
+
+func (item importItem) typ() ExternType {
+	switch {
+	case item.memory != nil:
+		return item.memory.typ
+	case item.instance != nil:
+		return item.instance.module.exports[item.position].Type
+	}
+	return ExternType{Kind: ExternFunction, Function: item.host.typ}
+}
+
+// resolve finds all imports of the instance's module, with the store entered, and checks their types.
+func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
+	s := instance.store
+	list := make([]ffi.Import, 0, len(instance.module.imports))
+	var missing []ImportError
+	for _, want := range instance.module.imports {
+		item, ok := i.find(want.Module, want.Name)
+		if !ok {
+			item, ok = s.find(want.Module, want.Name)
+		}
+		if !ok {
+			missing = append(missing, ImportError{
+				Module: want.Module, Name: want.Name, Want: want.Type, Hint: i.hint(want),
+			})
+			continue
+		}
+		if given := item.typ(); !want.Type.accepts(given) {
+			missing = append(missing, ImportError{Module: want.Module, Name: want.Name, Want: want.Type, Given: &given})
+			continue
+		}
+		if other := item.store(); other != nil && other != s {
+			return nil, errStores
+		}
+		switch {
+		case item.memory != nil:
+			if item.memory.closed.Load() {
+				return nil, ErrClosed
+			}
+			list = append(list, ffi.Import{Item: item.memory.item})
+		case item.instance != nil:
+			if item.instance.closed.Load() {
+				return nil, ErrClosed
+			}
+			list = append(list, ffi.Import{Item: item.instance.ptr.Export(item.position)})
+		default:
+			width := max(len(item.host.typ.Params), len(item.host.typ.Results))
+			h := &hostFunction{call: item.host.call, caller: Caller{instance}, width: width}
+			list = append(list, ffi.Import{Function: uint32(len(s.hosts))})
+			s.hosts = append(s.hosts, h)
+		}
+	}
+	if missing != nil {
+		return nil, &LinkError{Imports: missing}
+	}
+	return list, nil
+}
+
+// find looks an import up among the named instances.
+func (s *Store) find(module, name string) (importItem, bool) {
+	instance := s.Instance(module)
+	if instance == nil || module == "" {
+		return importItem{}, false
+	}
+	position, ok := instance.module.positions[name]
+	return importItem{instance: instance, position: position}, ok
+}
+
+// hint suggests why an import is missing.
+func (i *Imports) hint(want ImportType) string {
+	switch module := want.Module; {
+	case strings.HasPrefix(module, "wasi_"):
+		return "the guest needs WASI: its functions are not among the imports"
+	case module == "go" || module == "gojs":
+		return "a GOOS=js guest: build it with GOOS=wasip1"
+	case module == "wbg" || strings.HasPrefix(module, "__wbindgen"):
+		return "a wasm-bindgen guest, made for JavaScript: build it for wasm32-unknown-unknown or wasip1 without wasm-bindgen"
+	case module == "env" && strings.HasPrefix(want.Name, "emscripten_"):
+		return "an Emscripten guest: define what it needs of its runtime"
+	}
+	if i == nil {
+		return ""
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var names []string
+	for key := range maps.Keys(i.items) {
+		if key.module == want.Module {
+			names = append(names, key.name)
+		} else if key.name == want.Name {
+			return fmt.Sprintf("%q is defined for module %q", key.name, key.module)
+		}
+	}
+	if near := nearest(want.Name, names); near != "" {
+		return fmt.Sprintf("is %q meant?", near)
+	}
+	return ""
+}
+
+// nearest is the name with the fewest differing letters, if they are few.
+func nearest(name string, names []string) string {
+	best, distance := "", 1+max(1, len(name)/3)
+	for _, candidate := range names {
+		if d := editDistance(name, candidate); d < distance || d == distance && best != "" && candidate < best {
+			best, distance = candidate, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the letters to insert, delete or replace.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,48 @@
+package ffi
+
+// #include "wasmer_go.h"
+//
+// extern uint32_t wasmergoHostCall(uint64_t store, uint32_t function, uint64_t* values, size_t thread);
+import "C"
+
+import "unsafe"
+
+// Status is the outcome of a call.
+type Status uint32
+
+// The statuses, as in the header.
+const (
+	OK         Status = C.WASMERGO_OK
+	Failed     Status = C.WASMERGO_FAILED
+	HostFailed Status = C.WASMERGO_HOST_FAILED
+)
+
+// Address is a function's address as a number, which cgo passes on without looking at it.
+func (e *Extern) Address() uintptr { return uintptr(unsafe.Pointer(e)) }
+
+// Call calls the function at the address. The values lie in Rust's memory: arguments in, results out.
+func Call(function uintptr, values *Slot) Status {
+	return Status(C.wasmergo_function_call(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values)))))
+}
+
+// HostCall is the Go side of host functions. Its values lie on the guest's stack, the thread is an id as of ThreadID.
+type HostCall func(store uint64, function uint32, values unsafe.Pointer, thread uintptr) uint32
+
+var hostCall HostCall
+
+// SetHostCall sets the Go side of host functions, once, at start.
+func SetHostCall(f HostCall) {
+	hostCall = f
+	C.wasmergo_host_set_callback(C.wasmergo_host_callback(C.wasmergoHostCall))
+}
+
+//export wasmergoHostCall
+func wasmergoHostCall(store C.uint64_t, function C.uint32_t, values *C.uint64_t, thread C.size_t) C.uint32_t {
+	return C.uint32_t(hostCall(uint64(store), uint32(function), unsafe.Pointer(values), uintptr(thread)))
+}
+
+// CheckStack makes each entry to Go assert that it happens on the thread's own stack.
+func CheckStack(check bool) { C.wasmergo_host_check_stack(C.bool(check)) }
+
+// ThreadID identifies the calling thread among the live ones.
+func ThreadID() uintptr { return uintptr(C.wasmergo_thread_id()) }

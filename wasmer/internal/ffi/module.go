@@ -1,0 +1,86 @@
+package ffi
+
+// #cgo noescape wasmergo_engine_new
+// #cgo noescape wasmergo_module_validate
+// #cgo nocallback wasmergo_engine_new
+// #cgo nocallback wasmergo_module_validate
+// #include "wasmer_go.h"
+import "C"
+
+import "unsafe"
+
+// The compilers, as in the header.
+const (
+	Cranelift  = C.WASMERGO_COMPILER_CRANELIFT
+	Singlepass = C.WASMERGO_COMPILER_SINGLEPASS
+	LLVM       = C.WASMERGO_COMPILER_LLVM
+)
+
+// CompilerAvailable reports whether the archive contains the compiler.
+func CompilerAvailable(compiler uint32) bool {
+	return bool(C.wasmergo_compiler_available(C.uint32_t(compiler)))
+}
+
+// NewEngine makes an engine, to be freed by Delete.
+func NewEngine(compiler, threads uint32) (*Engine, error) {
+	config := C.wasmergo_engine_config{compiler: C.uint32_t(compiler), compile_threads: C.uint32_t(threads)}
+	var out *C.wasmergo_engine
+	if err := err(C.wasmergo_engine_new(&config, &out)); err != nil {
+		return nil, err
+	}
+	return (*Engine)(unsafe.Pointer(out)), nil
+}
+
+// Delete frees the engine; its modules stay valid.
+func (e *Engine) Delete() { C.wasmergo_engine_delete(e.c()) }
+
+// Validate checks a module in binary or text format.
+func (e *Engine) Validate(wasm []byte) error {
+	data, size := borrow(wasm)
+	return err(C.wasmergo_module_validate(e.c(), data, size))
+}
+
+// Compile makes a module, to be freed by Delete.
+func (e *Engine) Compile(wasm []byte) (*Module, error) {
+	var out *C.wasmergo_module
+	data, size := borrow(wasm)
+	if err := err(C.wasmergo_module_compile(e.c(), data, size, &out)); err != nil {
+		return nil, err
+	}
+	return (*Module)(unsafe.Pointer(out)), nil
+}
+
+// Deserialize makes a module from an artifact, to be freed by Delete.
+func (e *Engine) Deserialize(artifact []byte) (*Module, error) {
+	var out *C.wasmergo_module
+	data, size := borrow(artifact)
+	if err := err(C.wasmergo_module_deserialize(e.c(), data, size, &out)); err != nil {
+		return nil, err
+	}
+	return (*Module)(unsafe.Pointer(out)), nil
+}
+
+// Serialize makes an artifact.
+func (m *Module) Serialize() ([]byte, error) {
+	var out C.wasmergo_bytes
+	if err := err(C.wasmergo_module_serialize(m.c(), &out)); err != nil {
+		return nil, err
+	}
+	return takeBytes(out), nil
+}
+
+// Describe encodes name, imports and exports.
+func (m *Module) Describe() *Decoder { return take(C.wasmergo_module_describe(m.c())) }
+
+// Delete frees the module; instances keep what they need of it.
+func (m *Module) Delete() { C.wasmergo_module_delete(m.c()) }
+
+// Wat2Wasm translates the text format.
+func Wat2Wasm(text []byte) ([]byte, error) {
+	var out C.wasmergo_bytes
+	data, size := borrow(text)
+	if err := err(C.wasmergo_wat2wasm(data, size, &out)); err != nil {
+		return nil, err
+	}
+	return takeBytes(out), nil
+}

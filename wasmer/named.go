@@ -1,0 +1,65 @@
+package wasmer
+
+import (
+	"math"
+	"reflect"
+)
+
+// namedTypeOf is typeOf for a named type such as `type ID int32`; looked at once, when a typed function is made.
+func namedTypeOf(v any) ValueType {
+	if v == nil {
+		return 0
+	}
+	return valueTypeOf(reflect.TypeOf(v))
+}
+
+// valueTypeOf is the WebAssembly type that values of the Go type are passed as; 0 if there is none.
+func valueTypeOf(t reflect.Type) ValueType {
+	switch t.Kind() {
+	case reflect.Int32, reflect.Uint32:
+		return ValueTypeI32
+	case reflect.Int64, reflect.Uint64:
+		return ValueTypeI64
+	case reflect.Float32:
+		return ValueTypeF32
+	case reflect.Float64:
+		return ValueTypeF64
+	}
+	return 0
+}
+
+// decodeNamed sets what a pointer to a number of named type points to.
+func decodeNamed(p any, bits uint64, t ValueType) {
+	setNumber(reflect.ValueOf(p).Elem(), bits, t)
+}
+
+func setNumber(v reflect.Value, bits uint64, t ValueType) {
+	switch {
+	case t == ValueTypeF32:
+		v.SetFloat(float64(math.Float32frombits(uint32(bits))))
+	case t == ValueTypeF64:
+		v.SetFloat(math.Float64frombits(bits))
+	case t == ValueTypeI32 && v.CanInt():
+		v.SetInt(int64(int32(bits)))
+	case t == ValueTypeI32:
+		v.SetUint(uint64(uint32(bits)))
+	case v.CanInt():
+		v.SetInt(int64(bits))
+	default:
+		v.SetUint(bits)
+	}
+}
+
+func getNumber(v reflect.Value, t ValueType) uint64 {
+	switch {
+	case t == ValueTypeF32:
+		return uint64(math.Float32bits(float32(v.Float())))
+	case t == ValueTypeF64:
+		return math.Float64bits(v.Float())
+	case v.CanInt() && t == ValueTypeI32:
+		return uint64(uint32(v.Int()))
+	case v.CanInt():
+		return uint64(v.Int())
+	}
+	return v.Uint()
+}

@@ -1,0 +1,349 @@
+package wasmer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// Store holds instances that share functions, memories, tables and globals. An instance makes a store of its own;
+// make one to link instances with each other.
+//
+// Goroutines may share a store and all that belongs to it. Calls of guest code in one store run one at a time; others
+// wait, as long as their context lets them. A host function may call back into its own store, on the goroutine that
+// it was called on.
+//
+// See https://webassembly.github.io/spec/core/exec/runtime.html#store
+type Store struct {
+	ptr      *ffi.Store
+	slot     *slot
+	maxDepth int
+	cleanup  runtime.Cleanup
+
+	gate   gate
+	closed atomic.Bool
+	// pins counts accesses to memories from outside of the gate. Nothing is freed while there are any.
+	pins atomic.Int64
+	// hostThread is the thread of the running call, from its first host call on: a caller on that thread can only be
+	// a host function of the call, because cgo locks a host function's goroutine to its thread.
+	hostThread atomic.Uintptr
+
+	// The rest belongs to who holds the gate.
+
+	scratch []ffi.Slot
+	// top is the first free slot of the scratch area.
+	top int
+	// depth counts the nested calls.
+	depth int
+	// ctx is the innermost call's.
+	ctx context.Context
+	// failure is what a host function left for the call that it ends.
+	failure failure
+	hosts   []*hostFunction
+	freed   bool
+
+	// users counts the open instances and memories of a private store, which ends with the last.
+	users   atomic.Int64
+	private bool
+
+	mu    sync.Mutex
+	named map[string]*Instance
+}
+
+// failure is why a host function ended its guest: an error, or a panic with its value.
+type failure struct {
+	err      error
+	panicked bool
+	value    any
+}
+
+// NewStore makes a store for modules of the engine; nil stands for the default engine. Modules of other engines can be
+// instantiated in it too.
+func NewStore(engine *Engine) (*Store, error) {
+	depth := defaultCallDepth
+	if engine != nil {
+		depth = engine.config.MaxCallDepth
+	}
+	slot := takeSlot()
+	ptr, scratch, err := ffi.NewStore(slot.id)
+	if err != nil {
+		slot.give()
+		return nil, translate("store", err)
+	}
+	s := &Store{ptr: ptr, slot: slot, scratch: scratch, maxDepth: depth}
+	s.cleanup = runtime.AddCleanup(s, freeStore, storeParts{ptr, slot})
+	return s, nil
+}
+
+// newPrivateStore makes a store that ends with the last user: hold begins a use, drop ends it.
+func newPrivateStore(engine *Engine) (*Store, error) {
+	s, err := NewStore(engine)
+	if err == nil {
+		s.private = true
+	}
+	return s, err
+}
+
+func (s *Store) hold() { s.users.Add(1) }
+
+func (s *Store) drop() {
+	if s.users.Add(-1) == 0 && s.private {
+		_ = s.Close()
+	}
+}
+
+// storeParts is what must be freed with a store, without a way back to it.
+type storeParts struct {
+	ptr  *ffi.Store
+	slot *slot
+}
+
+func freeStore(parts storeParts) {
+	parts.ptr.Delete()
+	parts.slot.give()
+}
+
+// Close ends the store with all that was made in it. It never waits: calls under way go on until they return, new ones
+// get ErrClosed, and memory is freed when the last has left. Closing twice, or a nil store, does nothing.
+func (s *Store) Close() error {
+	if s != nil && !s.closed.Swap(true) {
+		s.freeIfUnused()
+	}
+	return nil
+}
+
+// freeIfUnused frees a closed store that nobody is in. Whoever leaves a closed store calls it.
+func (s *Store) freeIfUnused() {
+	for s.closed.Load() && s.pins.Load() == 0 && s.gate.tryEnter() {
+		if s.pins.Load() == 0 {
+			if !s.freed {
+				s.freed = true
+				s.cleanup.Stop()
+				s.hosts, s.scratch, s.failure = nil, nil, failure{}
+				freeStore(storeParts{s.ptr, s.slot})
+			}
+			s.gate.leave()
+			return
+		}
+		// Somebody pins; whoever it is saw the gate held and did not free. Look again after leaving.
+		s.gate.leave()
+	}
+}
+
+// pin keeps the store's memories from being freed until unpin.
+func (s *Store) pin() error {
+	s.pins.Add(1)
+	if s.closed.Load() {
+		s.unpin()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) unpin() {
+	if s.pins.Add(-1) == 0 && s.closed.Load() {
+		s.freeIfUnused()
+	}
+}
+
+// enter takes the store, from outside or from a host function of the call that holds it. leave gives it back.
+func (s *Store) enter(ctx context.Context) error {
+	if !s.gate.tryEnter() {
+		if s.onHostThread() {
+			return s.enterAgain()
+		}
+		if err := s.wait(ctx); err != nil {
+			return err
+		}
+	}
+	if s.closed.Load() {
+		s.gate.leave()
+		s.freeIfUnused()
+		return ErrClosed
+	}
+	s.depth = 1
+	s.slot.store = s
+	return nil
+}
+
+// onHostThread reports whether this goroutine runs a host function of the call that holds the store.
+func (s *Store) onHostThread() bool {
+	thread := s.hostThread.Load()
+	return thread != 0 && thread == ffi.ThreadID()
+}
+
+func (s *Store) enterAgain() error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if s.depth >= s.maxDepth {
+		return fmt.Errorf("%w: %d calls, the limit of EngineConfig.MaxCallDepth", ErrDepth, s.depth)
+	}
+	s.depth++
+	return nil
+}
+
+// wait queues for the gate.
+func (s *Store) wait(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if err := s.gate.wait(ctx); err != nil {
+		return fmt.Errorf("%w while waiting for the store: %w", ErrInterrupted, err)
+	}
+	return nil
+}
+
+func (s *Store) leave() {
+	s.depth--
+	if s.depth > 0 {
+		return
+	}
+	s.slot.store = nil
+	if s.hostThread.Load() != 0 {
+		s.hostThread.Store(0)
+	}
+	s.gate.leave()
+	if s.closed.Load() {
+		s.freeIfUnused()
+	}
+}
+
+// frame is what a call keeps of the state it found.
+type frame struct {
+	ctx    context.Context
+	values []ffi.Slot
+	top    int
+}
+
+// begin enters the store for a call and takes slots for n values. end, or fail, leaves.
+func (s *Store) begin(ctx context.Context, n int) (frame, error) {
+	if ctx == nil {
+		ctx = context.Background()
+	} else if err := interrupted(ctx); err != nil {
+		return frame{}, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return frame{}, err
+	}
+	f := frame{ctx: s.ctx, top: s.top}
+	if s.top+n > len(s.scratch) {
+		s.leave()
+		return frame{}, fmt.Errorf("%w: no room for %d more values", ErrDepth, n)
+	}
+	f.values = s.scratch[s.top : s.top+n]
+	s.top += n
+	s.ctx = ctx
+	return f, nil
+}
+
+// end leaves the store after a call that succeeded, its results read.
+func (s *Store) end(f *frame) {
+	s.ctx, s.top = f.ctx, f.top
+	s.leave()
+}
+
+// fail leaves the store after a call that failed, with its error. A panic of a host function goes on here.
+func (s *Store) fail(f *frame, op string, status ffi.Status) error {
+	var err error
+	failed := s.failure
+	s.failure = failure{}
+	if status == ffi.HostFailed {
+		err = failed.err
+	} else if e := s.ptr.Error(); e != nil {
+		err = translate(op, e)
+	} else {
+		err = fmt.Errorf("wasmer: internal error: %s: failed without an error", op)
+	}
+	s.end(f)
+	if failed.panicked {
+		panic(failed.value)
+	}
+	return err
+}
+
+// interrupted is nil as long as the context lasts.
+func interrupted(ctx context.Context) error {
+	if ctx == nil {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	return nil
+}
+
+// Instantiate makes an instance in the store. With a name, other modules of the store can import from it; names are
+// unique, and free again after Close. Imports that are not in the list are looked up among the named instances.
+func (s *Store) Instantiate(ctx context.Context, name string, module *Module, imports *Imports) (*Instance, error) {
+	if s == nil {
+		return nil, ErrClosed
+	}
+	if name != "" {
+		if err := s.reserve(name); err != nil {
+			return nil, err
+		}
+	}
+	instance, err := instantiate(ctx, s, module, imports)
+	s.settle(name, instance)
+	return instance, err
+}
+
+var errNameTaken = errors.New("wasmer: the store has an instance of this name")
+
+// reserve takes a name before the instance exists, so that two goroutines cannot both have it.
+func (s *Store) reserve(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.named[name]; taken {
+		return fmt.Errorf("%w: %q", errNameTaken, name)
+	}
+	if s.named == nil {
+		s.named = map[string]*Instance{}
+	}
+	s.named[name] = nil
+	return nil
+}
+
+func (s *Store) settle(name string, instance *Instance) {
+	if name == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if instance == nil {
+		delete(s.named, name)
+		return
+	}
+	instance.name = name
+	s.named[name] = instance
+}
+
+// Instance is the instance of this name, or nil.
+func (s *Store) Instance(name string) *Instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.named[name]
+}
+
+// NewMemory makes a memory of minPages to maxPages pages of 64 KiB in the store.
+func (s *Store) NewMemory(minPages, maxPages uint32) (*Memory, error) {
+	if minPages > maxPages || maxPages > maxMemoryPages {
+		return nil, fmt.Errorf("wasmer: memory: want min <= max <= %d pages, given %d and %d", maxMemoryPages, minPages, maxPages)
+	}
+	if err := s.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	item, err := s.ptr.NewMemory(minPages, maxPages)
+	if err != nil {
+		return nil, translate("memory", err)
+	}
+	limits := Limits{Min: uint64(minPages), Max: uint64(maxPages), HasMax: true}
+	return newMemory(s, item, ExternType{Kind: ExternMemory, Limits: limits}), nil
+}

@@ -1,0 +1,188 @@
+package wasmer
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// Number is a Go type that stands for exactly one WebAssembly type: 32-bit integers for i32, 64-bit ones for i64,
+// float32 for f32, float64 for f64.
+type Number interface {
+	~int32 | ~uint32 | ~int64 | ~uint64 | ~float32 | ~float64
+}
+
+// Void is the result type of typed functions without a result.
+type Void struct{}
+
+// Result is the result type of a typed function.
+type Result interface {
+	Number | Void
+}
+
+// typeOf is the WebAssembly type that T stands for; TypeVoid for Void. Its branches are decided by the compiler.
+func typeOf[T Result]() ValueType {
+	var zero T
+	switch any(zero).(type) {
+	case int32, uint32:
+		return ValueTypeI32
+	case int64, uint64:
+		return ValueTypeI64
+	case float32:
+		return ValueTypeF32
+	case float64:
+		return ValueTypeF64
+	case Void:
+		return TypeVoid
+	}
+	return namedTypeOf(zero)
+}
+
+func encode[T Number](v T, t ValueType) uint64 {
+	switch t {
+	case ValueTypeF32:
+		return uint64(math.Float32bits(float32(v)))
+	case ValueTypeF64:
+		return math.Float64bits(float64(v))
+	case ValueTypeI32:
+		return uint64(uint32(v))
+	}
+	return uint64(v)
+}
+
+func decode[T Result](bits uint64, t ValueType) T {
+	var out T
+	switch p := any(&out).(type) {
+	case *int32:
+		*p = int32(bits)
+	case *uint32:
+		*p = uint32(bits)
+	case *int64:
+		*p = int64(bits)
+	case *uint64:
+		*p = bits
+	case *float32:
+		*p = math.Float32frombits(uint32(bits))
+	case *float64:
+		*p = math.Float64frombits(bits)
+	case *Void:
+	default:
+		decodeNamed(&out, bits, t)
+	}
+	return out
+}
+
+// typed looks a function up and checks its type against the Go types.
+func typed[R Result](i *Instance, name string, params ...ValueType) (*Function, ValueType, error) {
+	f, err := i.Function(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	want := FunctionType{Params: params}
+	result := typeOf[R]()
+	if result != TypeVoid {
+		want.Results = []ValueType{result}
+	}
+	if !f.typ.Equal(want) {
+		return nil, 0, fmt.Errorf("wasmer: function %q is %s, the Go types stand for %s", name, f.typ, want)
+	}
+	return f, result, nil
+}
+
+// finish makes the call of a frame whose arguments are in place.
+func finish[R Result](f *Function, frame *frame, t ValueType) (result R, err error) {
+	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
+		return result, f.store.fail(frame, f.name, status)
+	}
+	result = decode[R](frame.values[0].Lo, t)
+	f.store.end(frame)
+	return result, nil
+}
+
+// Func0 gives the exported function of this name as a Go function without reflection or allocations; R is Void if it
+// has no result. It fails if the Go types do not stand for the function's type. Calls fail as Function.Call does.
+func Func0[R Result](i *Instance, name string) (func(context.Context) (R, error), error) {
+	f, t, err := typed[R](i, name)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (result R, err error) {
+		frame, err := f.begin(ctx)
+		if err != nil {
+			return result, err
+		}
+		return finish[R](f, &frame, t)
+	}, nil
+}
+
+// Func1 is Func0 for one parameter.
+func Func1[A Number, R Result](i *Instance, name string) (func(context.Context, A) (R, error), error) {
+	ta := typeOf[A]()
+	f, t, err := typed[R](i, name, ta)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, a A) (result R, err error) {
+		frame, err := f.begin(ctx)
+		if err != nil {
+			return result, err
+		}
+		frame.values[0].Lo = encode(a, ta)
+		return finish[R](f, &frame, t)
+	}, nil
+}
+
+// Func2 is Func0 for two parameters.
+func Func2[A, B Number, R Result](i *Instance, name string) (func(context.Context, A, B) (R, error), error) {
+	ta, tb := typeOf[A](), typeOf[B]()
+	f, t, err := typed[R](i, name, ta, tb)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, a A, b B) (result R, err error) {
+		frame, err := f.begin(ctx)
+		if err != nil {
+			return result, err
+		}
+		frame.values[0].Lo, frame.values[1].Lo = encode(a, ta), encode(b, tb)
+		return finish[R](f, &frame, t)
+	}, nil
+}
+
+// Func3 is Func0 for three parameters.
+func Func3[A, B, C Number, R Result](i *Instance, name string) (func(context.Context, A, B, C) (R, error), error) {
+	ta, tb, tc := typeOf[A](), typeOf[B](), typeOf[C]()
+	f, t, err := typed[R](i, name, ta, tb, tc)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, a A, b B, c C) (result R, err error) {
+		frame, err := f.begin(ctx)
+		if err != nil {
+			return result, err
+		}
+		v := frame.values
+		v[0].Lo, v[1].Lo, v[2].Lo = encode(a, ta), encode(b, tb), encode(c, tc)
+		return finish[R](f, &frame, t)
+	}, nil
+}
+
+// Func4 is Func0 for four parameters.
+func Func4[A, B, C, D Number, R Result](i *Instance, name string) (func(context.Context, A, B, C, D) (R, error), error) {
+	ta, tb, tc, td := typeOf[A](), typeOf[B](), typeOf[C](), typeOf[D]()
+	f, t, err := typed[R](i, name, ta, tb, tc, td)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, a A, b B, c C, d D) (result R, err error) {
+		frame, err := f.begin(ctx)
+		if err != nil {
+			return result, err
+		}
+		v := frame.values
+		v[0].Lo, v[1].Lo, v[2].Lo, v[3].Lo = encode(a, ta), encode(b, tb), encode(c, tc), encode(d, td)
+		return finish[R](f, &frame, t)
+	}, nil
+}

@@ -1,0 +1,240 @@
+package wasmer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// ValueType is the type of a WebAssembly value; its number is the byte of the binary format.
+//
+// See https://webassembly.github.io/spec/core/syntax/types.html#value-types
+type ValueType uint8
+
+// The value types.
+const (
+	ValueTypeI32       ValueType = 0x7f
+	ValueTypeI64       ValueType = 0x7e
+	ValueTypeF32       ValueType = 0x7d
+	ValueTypeF64       ValueType = 0x7c
+	ValueTypeV128      ValueType = 0x7b
+	ValueTypeFuncRef   ValueType = 0x70
+	ValueTypeExternRef ValueType = 0x6f
+	ValueTypeExnRef    ValueType = 0x69
+)
+
+// The names of go-ext-wasm. TypeVoid is the type of the Value of a function without results; WebAssembly has none
+// such.
+const (
+	TypeI32  = ValueTypeI32
+	TypeI64  = ValueTypeI64
+	TypeF32  = ValueTypeF32
+	TypeF64  = ValueTypeF64
+	TypeVoid = ValueType(0x40)
+)
+
+// String is the type's name in the text format.
+func (t ValueType) String() string {
+	switch t {
+	case ValueTypeI32:
+		return "i32"
+	case ValueTypeI64:
+		return "i64"
+	case ValueTypeF32:
+		return "f32"
+	case ValueTypeF64:
+		return "f64"
+	case ValueTypeV128:
+		return "v128"
+	case ValueTypeFuncRef:
+		return "funcref"
+	case ValueTypeExternRef:
+		return "externref"
+	case ValueTypeExnRef:
+		return "exnref"
+	case TypeVoid:
+		return "void"
+	}
+	return fmt.Sprintf("ValueType(%#x)", uint8(t))
+}
+
+// FunctionType is the type of a function.
+//
+// See https://webassembly.github.io/spec/core/syntax/types.html#function-types
+type FunctionType struct {
+	Params, Results []ValueType
+}
+
+// String is the type in the text format, for instance "(func (param i32 i32) (result i32))".
+func (t FunctionType) String() string {
+	var b strings.Builder
+	b.WriteString("(func")
+	writeTypes(&b, "param", t.Params)
+	writeTypes(&b, "result", t.Results)
+	b.WriteByte(')')
+	return b.String()
+}
+
+func writeTypes(b *strings.Builder, keyword string, types []ValueType) {
+	if len(types) == 0 {
+		return
+	}
+	fmt.Fprintf(b, " (%s", keyword)
+	for _, t := range types {
+		fmt.Fprintf(b, " %s", t)
+	}
+	b.WriteByte(')')
+}
+
+// Equal reports whether both types have the same parameters and results.
+func (t FunctionType) Equal(u FunctionType) bool {
+	return slices.Equal(t.Params, u.Params) && slices.Equal(t.Results, u.Results)
+}
+
+// slots counts what the values of the types take in a raw stack: one, v128 two.
+func slots(types []ValueType) int {
+	n := len(types)
+	for _, t := range types {
+		if t == ValueTypeV128 {
+			n++
+		}
+	}
+	return n
+}
+
+// Limits are the bounds of a memory in pages, or of a table in elements.
+//
+// See https://webassembly.github.io/spec/core/syntax/types.html#limits
+type Limits struct {
+	Min uint64
+	// Max is the upper bound, if HasMax.
+	Max    uint64
+	HasMax bool
+}
+
+func (l Limits) String() string {
+	if l.HasMax {
+		return fmt.Sprintf("%d %d", l.Min, l.Max)
+	}
+	return fmt.Sprint(l.Min)
+}
+
+// includes reports whether something with the limits l can be imported where want is asked for.
+func (l Limits) includes(want Limits) bool {
+	return l.Min >= want.Min && (!want.HasMax || l.HasMax && l.Max <= want.Max)
+}
+
+// ExternKind is the kind of an import or export.
+type ExternKind uint8
+
+// The kinds; the numbers are those of the binary format.
+const (
+	ExternFunction ExternKind = iota
+	ExternTable
+	ExternMemory
+	ExternGlobal
+	ExternTag
+)
+
+func (k ExternKind) String() string {
+	return [...]string{"function", "table", "memory", "global", "tag"}[min(k, ExternTag)]
+}
+
+// ExternType is the type of an import or export. Kind says which of the other fields hold something.
+//
+// See https://webassembly.github.io/spec/core/syntax/types.html#external-types
+type ExternType struct {
+	Kind ExternKind
+	// Function is the type of a function or tag.
+	Function FunctionType
+	// Limits are those of a table or memory.
+	Limits Limits
+	// Shared says that a memory may be used by several threads.
+	Shared bool
+	// Value is the type of a global, or of a table's elements.
+	Value ValueType
+	// Mutable says that a global can be set.
+	Mutable bool
+}
+
+// String is the type in the text format.
+func (t ExternType) String() string {
+	switch t.Kind {
+	case ExternFunction:
+		return t.Function.String()
+	case ExternTable:
+		return fmt.Sprintf("(table %s %s)", t.Limits, t.Value)
+	case ExternMemory:
+		if t.Shared {
+			return fmt.Sprintf("(memory %s shared)", t.Limits)
+		}
+		return fmt.Sprintf("(memory %s)", t.Limits)
+	case ExternGlobal:
+		if t.Mutable {
+			return fmt.Sprintf("(global (mut %s))", t.Value)
+		}
+		return fmt.Sprintf("(global %s)", t.Value)
+	}
+	return strings.Replace(t.Function.String(), "(func", "(tag", 1)
+}
+
+// accepts reports whether an extern of type have can be imported as t. Of tables and memories only the declared
+// limits are compared; the engine compares the current size.
+func (t ExternType) accepts(have ExternType) bool {
+	if t.Kind != have.Kind {
+		return false
+	}
+	switch t.Kind {
+	case ExternTable:
+		return t.Value == have.Value && (!t.Limits.HasMax || have.Limits.includes(Limits{Max: t.Limits.Max, HasMax: true}))
+	case ExternMemory:
+		return t.Shared == have.Shared && (!t.Limits.HasMax || have.Limits.includes(Limits{Max: t.Limits.Max, HasMax: true}))
+	case ExternGlobal:
+		return t.Value == have.Value && t.Mutable == have.Mutable
+	}
+	return t.Function.Equal(have.Function)
+}
+
+// ImportType is an import of a module.
+type ImportType struct {
+	Module, Name string
+	Type         ExternType
+}
+
+// ExportType is an export of a module.
+type ExportType struct {
+	Name string
+	Type ExternType
+}
+
+func decodeTypes(d *ffi.Decoder) []ValueType {
+	types := make([]ValueType, d.Uint32())
+	for i := range types {
+		types[i] = ValueType(d.Uint8())
+	}
+	return types
+}
+
+func decodeLimits(d *ffi.Decoder) Limits {
+	return Limits{Min: d.Uint64(), HasMax: d.Uint8() != 0, Max: d.Uint64()}
+}
+
+func decodeExternType(d *ffi.Decoder) ExternType {
+	t := ExternType{Kind: ExternKind(d.Uint8())}
+	switch t.Kind {
+	case ExternTable:
+		t.Value = ValueType(d.Uint8())
+		t.Limits = decodeLimits(d)
+	case ExternMemory:
+		t.Limits = decodeLimits(d)
+		t.Shared = d.Uint8() != 0
+	case ExternGlobal:
+		t.Value = ValueType(d.Uint8())
+		t.Mutable = d.Uint8() != 0
+	default:
+		t.Function = FunctionType{Params: decodeTypes(d), Results: decodeTypes(d)}
+	}
+	return t
+}

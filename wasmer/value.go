@@ -1,0 +1,161 @@
+package wasmer
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+)
+
+// Value is a WebAssembly value with its type: plain data, freely copied, comparable.
+//
+// See https://webassembly.github.io/spec/core/syntax/values.html
+type Value struct {
+	lo, hi uint64
+	typ    ValueType
+}
+
+// I32 makes a value of type i32.
+func I32(v int32) Value { return Value{lo: uint64(uint32(v)), typ: ValueTypeI32} }
+
+// I64 makes a value of type i64.
+func I64(v int64) Value { return Value{lo: uint64(v), typ: ValueTypeI64} }
+
+// F32 makes a value of type f32.
+func F32(v float32) Value { return Value{lo: uint64(math.Float32bits(v)), typ: ValueTypeF32} }
+
+// F64 makes a value of type f64.
+func F64(v float64) Value { return Value{lo: math.Float64bits(v), typ: ValueTypeF64} }
+
+// V128 makes a value of type v128 from its low and high 64 bits.
+func V128(lo, hi uint64) Value { return Value{lo: lo, hi: hi, typ: ValueTypeV128} }
+
+func void() Value { return Value{typ: TypeVoid} }
+
+// Type is the value's type; TypeVoid for the result of a function without results.
+func (v Value) Type() ValueType {
+	if v.typ == 0 {
+		return TypeVoid
+	}
+	return v.typ
+}
+
+// GetType is Type under its go-ext-wasm name.
+func (v Value) GetType() ValueType { return v.Type() }
+
+// ToI32 gives the low 32 bits, whatever the type. Use uint32(v.ToI32()) for pointers: they may lie above 2 GiB.
+func (v Value) ToI32() int32 { return int32(v.lo) }
+
+// ToI64 gives the low 64 bits, whatever the type.
+func (v Value) ToI64() int64 { return int64(v.lo) }
+
+// ToF32 gives the low 32 bits as a float, whatever the type.
+func (v Value) ToF32() float32 { return math.Float32frombits(uint32(v.lo)) }
+
+// ToF64 gives the low 64 bits as a float, whatever the type.
+func (v Value) ToF64() float64 { return math.Float64frombits(v.lo) }
+
+// ToV128 gives the low and high 64 bits.
+func (v Value) ToV128() (lo, hi uint64) { return v.lo, v.hi }
+
+// ToVoid is nil: what a function without results returned.
+func (v Value) ToVoid() any { return nil }
+
+// Go gives the value as int32, int64, float32, float64, [2]uint64 (v128), or nil (void).
+func (v Value) Go() any {
+	switch v.typ {
+	case ValueTypeI32:
+		return v.ToI32()
+	case ValueTypeI64:
+		return v.ToI64()
+	case ValueTypeF32:
+		return v.ToF32()
+	case ValueTypeF64:
+		return v.ToF64()
+	case ValueTypeV128:
+		return [2]uint64{v.lo, v.hi}
+	}
+	return nil
+}
+
+// String is the number in decimal, "void" for void.
+func (v Value) String() string {
+	switch v.Type() {
+	case ValueTypeI32:
+		return strconv.Itoa(int(v.ToI32()))
+	case ValueTypeI64:
+		return strconv.FormatInt(v.ToI64(), 10)
+	case ValueTypeF32:
+		return fmt.Sprintf("%f", v.ToF32())
+	case ValueTypeF64:
+		return fmt.Sprintf("%f", v.ToF64())
+	case ValueTypeV128:
+		return fmt.Sprintf("0x%016x%016x", v.hi, v.lo)
+	}
+	return v.Type().String()
+}
+
+// toValue converts a Go number, or takes a Value, for a parameter of type t. It never changes a value: what the type
+// cannot hold exactly is an error. Signed integers must lie in the signed range of i32, unsigned ones in the unsigned.
+func toValue(arg any, t ValueType) (Value, error) {
+	switch arg := arg.(type) { // the common cases, without reflection
+	case int:
+		if t == ValueTypeI32 && int(int32(arg)) == arg {
+			return I32(int32(arg)), nil
+		} else if t == ValueTypeI64 {
+			return I64(int64(arg)), nil
+		}
+	case int32:
+		if t == ValueTypeI32 {
+			return I32(arg), nil
+		}
+	case int64:
+		if t == ValueTypeI64 {
+			return I64(arg), nil
+		}
+	case float64:
+		if t == ValueTypeF64 {
+			return F64(arg), nil
+		}
+	case Value:
+		if arg.Type() == t {
+			return arg, nil
+		}
+		return Value{}, fmt.Errorf("is %v of type %v, want %v", arg, arg.Type(), t)
+	}
+	v := reflect.ValueOf(arg)
+	switch integer := t == ValueTypeI32 || t == ValueTypeI64; {
+	case integer && v.CanInt():
+		if n := v.Int(); t == ValueTypeI64 {
+			return I64(n), nil
+		} else if n == int64(int32(n)) {
+			return I32(int32(n)), nil
+		}
+	case integer && v.CanUint():
+		if n := v.Uint(); t == ValueTypeI64 || n <= math.MaxUint32 {
+			return Value{lo: n, typ: t}, nil
+		}
+	case (t == ValueTypeF32 || t == ValueTypeF64) && (v.CanFloat() || v.CanInt() || v.CanUint()):
+		if f, exact := toFloat(v); exact && t == ValueTypeF64 {
+			return F64(f), nil
+		} else if exact && (float64(float32(f)) == f || math.IsNaN(f)) {
+			return F32(float32(f)), nil
+		}
+	default:
+		return Value{}, fmt.Errorf("is %v of Go type %T, want %v", arg, arg, t)
+	}
+	return Value{}, fmt.Errorf("is %v of Go type %T, which %v cannot hold exactly", arg, arg, t)
+}
+
+// toFloat converts a number, and reports whether it stayed the same.
+func toFloat(v reflect.Value) (float64, bool) {
+	switch {
+	case v.CanInt():
+		f := float64(v.Int())
+		return f, f < 1<<63 && int64(f) == v.Int()
+	case v.CanUint():
+		f := float64(v.Uint())
+		return f, f < 1<<64 && uint64(f) == v.Uint()
+	}
+	return v.Float(), true
+}
