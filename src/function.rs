@@ -19,7 +19,15 @@ pub const WASMERGO_FAILED: u32 = 1;
 /// A host function failed; the Go side has the error.
 pub const WASMERGO_HOST_FAILED: u32 = 2;
 
-/// Runs guest code of the store. Notes the trap handler around it, in case the call is given up.
+/// A running call, on the stack of its thread: what is needed to give it up.
+pub(crate) struct Call {
+    /// The thread's trap handler outside of the call; see `thread`.
+    pub trap_handler: usize,
+    /// The call of the same store that this one is nested in.
+    pub outer: *const Call,
+}
+
+/// Runs guest code of the store.
 pub(crate) fn run(store: &wasmergo_store, body: impl FnOnce() -> Result<(), Error>) -> u32 {
     if thread::exhausted() {
         let message = "call stack exhausted: host and guest call each other too deeply";
@@ -28,9 +36,13 @@ pub(crate) fn run(store: &wasmergo_store, body: impl FnOnce() -> Result<(), Erro
             .replace(Some(Error::new(wasmergo_error_kind::Depth, message)));
         return WASMERGO_FAILED;
     }
-    store.handlers.borrow_mut().push(thread::trap_handler());
+    let call = Call {
+        trap_handler: thread::trap_handler(),
+        outer: store.call.get(),
+    };
+    store.call.set(&call);
     let result = guard(body);
-    store.handlers.borrow_mut().pop();
+    store.call.set(call.outer);
     match result {
         Ok(()) => WASMERGO_OK,
         Err(error) if error.kind == wasmergo_error_kind::Host => WASMERGO_HOST_FAILED,

@@ -8,7 +8,8 @@ use crate::instance::wasmergo_instance;
 use crate::memory::GuestTunables;
 use crate::signature::SignatureTable;
 use crate::thread;
-use std::cell::{RefCell, UnsafeCell};
+use crate::function::Call;
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::sync::Mutex;
 use wasmer_compiler::Tunables;
 use wasmer_types::{MemoryType, Pages};
@@ -31,8 +32,8 @@ pub struct wasmergo_store {
     externs: Mutex<Vec<Box<wasmergo_extern>>>,
     /// The error of the last failed call, until the Go side fetches it.
     pub(crate) error: RefCell<Option<Error>>,
-    /// The thread's trap handler outside of each running call of this store; see `thread`.
-    pub(crate) handlers: RefCell<Vec<usize>>,
+    /// The innermost running call; null if there is none.
+    pub(crate) call: Cell<*const Call>,
     scratch: Box<[u128]>,
 }
 
@@ -68,7 +69,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             signatures: RefCell::default(),
             externs: Mutex::default(),
             error: RefCell::default(),
-            handlers: RefCell::default(),
+            call: Cell::new(std::ptr::null()),
             scratch: vec![0; WASMERGO_SCRATCH_SLOTS].into(),
         });
         unsafe {
@@ -125,7 +126,8 @@ pub extern "C" fn wasmergo_store_error(store: &wasmergo_store) -> wasmergo_bytes
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_store_abandon(store: &wasmergo_store) -> wasmergo_bytes {
     fallible(|| {
-        let outer = store.handlers.borrow_mut().pop().unwrap_or_default();
-        unsafe { thread::restore_trap_handler(outer) }
+        let Some(call) = (unsafe { store.call.get().as_ref() }) else { return Ok(()) };
+        store.call.set(call.outer);
+        unsafe { thread::restore_trap_handler(call.trap_handler) }
     })
 }

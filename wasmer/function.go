@@ -3,6 +3,7 @@ package wasmer
 import (
 	"context"
 	"fmt"
+	"unsafe"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
@@ -86,8 +87,8 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 		}
 		values = append(values, v)
 	}
-	frame, err := f.begin(ctx)
-	if err != nil {
+	var frame frame
+	if err := f.begin(ctx, &frame); err != nil {
 		return nil, err
 	}
 	for i, v := range values {
@@ -97,7 +98,7 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 		return nil, f.store.fail(&frame, f.name, status)
 	}
 	for i, t := range f.typ.Results {
-		out = append(out, fromSlot(frame.values[i], t))
+		out = append(out, fromSlot(&frame.values[i], t))
 	}
 	f.store.end(&frame)
 	return out, nil
@@ -116,8 +117,8 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 			Message: fmt.Sprintf("the stack has %d slots, want %d: %s", len(stack), max(f.params, f.results), f.typ),
 		}
 	}
-	frame, err := f.begin(ctx)
-	if err != nil {
+	var frame frame
+	if err := f.begin(ctx, &frame); err != nil {
 		return err
 	}
 	if f.wide {
@@ -134,7 +135,7 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 		writeWide(stack, frame.values, f.typ.Results)
 	} else {
 		for i, t := range f.typ.Results {
-			stack[i] = narrow(frame.values[i].Lo, t)
+			stack[i] = bits(&frame.values[i], t)
 		}
 	}
 	f.store.end(&frame)
@@ -142,11 +143,11 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 }
 
 // begin enters the store with room for the arguments and results.
-func (f *Function) begin(ctx context.Context) (frame, error) {
+func (f *Function) begin(ctx context.Context, frame *frame) error {
 	if f.instance.closed.Load() {
-		return frame{}, ErrClosed
+		return ErrClosed
 	}
-	return f.store.begin(ctx, f.width)
+	return f.store.begin(ctx, f.width, frame)
 }
 
 func readWide(values []ffi.Slot, stack []uint64, types []ValueType) {
@@ -164,7 +165,7 @@ func readWide(values []ffi.Slot, stack []uint64, types []ValueType) {
 func writeWide(stack []uint64, values []ffi.Slot, types []ValueType) {
 	at := 0
 	for i, t := range types {
-		stack[at] = narrow(values[i].Lo, t)
+		stack[at] = bits(&values[i], t)
 		at++
 		if t == ValueTypeV128 {
 			stack[at] = values[i].Hi
@@ -173,16 +174,17 @@ func writeWide(stack []uint64, values []ffi.Slot, types []ValueType) {
 	}
 }
 
-// narrow clears what compiled code may have left above a 32-bit value.
-func narrow(bits uint64, t ValueType) uint64 {
+// bits reads a result. Of a 32-bit one compiled code has written only the low half: reading more would give what was
+// there before, and stall the processor, which cannot forward half a store to a whole load.
+func bits(s *ffi.Slot, t ValueType) uint64 {
 	if t == ValueTypeI32 || t == ValueTypeF32 {
-		return uint64(uint32(bits))
+		return uint64(*(*uint32)(unsafe.Pointer(s)))
 	}
-	return bits
+	return s.Lo
 }
 
-func fromSlot(s ffi.Slot, t ValueType) Value {
-	v := Value{lo: narrow(s.Lo, t), typ: t}
+func fromSlot(s *ffi.Slot, t ValueType) Value {
+	v := Value{lo: bits(s, t), typ: t}
 	if t == ValueTypeV128 {
 		v.hi = s.Hi
 	}

@@ -289,7 +289,7 @@ func (i *Imports) hint(want ImportType) string {
 
 // nearest is the name with the fewest differing letters, if they are few.
 func nearest(name string, names []string) string {
-	best, distance := "", 1+max(1, len(name)/3)
+	best, distance := "", 1+min(3, (len(name)+1)/2)
 	for _, candidate := range names {
 		if d := editDistance(name, candidate); d < distance || d == distance && best != "" && candidate < best {
 			best, distance = candidate, d

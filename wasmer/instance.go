@@ -91,8 +91,8 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	}
 	defer module.handle.release()
 	i := &Instance{store: s, module: module, items: map[string]any{}}
-	frame, err := s.begin(ctx, 0)
-	if err != nil {
+	var frame frame
+	if err := s.begin(ctx, 0, &frame); err != nil {
 		return nil, err
 	}
 	hosts := len(s.hosts)

@@ -151,6 +151,20 @@ func (s *Store) unpin() {
 	}
 }
 
+// enterFree takes the store if nobody is in it: the common case of enter, small enough to be inlined.
+func (s *Store) enterFree() bool {
+	if !s.gate.tryEnter() {
+		return false
+	}
+	if s.closed.Load() { // looked at inside: outside, it could be freed before the gate is entered
+		s.gate.leave()
+		return false
+	}
+	s.depth = 1
+	s.slot.store = s
+	return true
+}
+
 // enter takes the store, from outside or from a host function of the call that holds it. leave gives it back.
 func (s *Store) enter(ctx context.Context) error {
 	if !s.gate.tryEnter() {
@@ -221,25 +235,30 @@ type frame struct {
 	top    int
 }
 
-// begin enters the store for a call and takes slots for n values. end, or fail, leaves.
-func (s *Store) begin(ctx context.Context, n int) (frame, error) {
+// begin enters the store for a call and takes slots for n values. end, or fail, leaves. The frame is filled in place:
+// returned by value, its copies cost more than the rest of begin.
+func (s *Store) begin(ctx context.Context, n int, f *frame) error {
 	if ctx == nil {
 		ctx = context.Background()
-	} else if err := interrupted(ctx); err != nil {
-		return frame{}, err
+	} else if ctx.Err() != nil {
+		return interrupted(ctx)
 	}
-	if err := s.enter(ctx); err != nil {
-		return frame{}, err
+	if !s.enterFree() {
+		if err := s.enter(ctx); err != nil {
+			return err
+		}
 	}
-	f := frame{ctx: s.ctx, top: s.top}
-	if s.top+n > len(s.scratch) {
+	top := s.top
+	if top+n > len(s.scratch) {
 		s.leave()
-		return frame{}, fmt.Errorf("%w: no room for %d more values", ErrDepth, n)
+		return fmt.Errorf("%w: no room for %d more values", ErrDepth, n)
 	}
-	f.values = s.scratch[s.top : s.top+n]
-	s.top += n
+	f.values = s.scratch[top : top+n]
+	f.top = top
+	f.ctx = s.ctx
+	s.top = top + n
 	s.ctx = ctx
-	return f, nil
+	return nil
 }
 
 // end leaves the store after a call that succeeded, its results read.

@@ -96,7 +96,7 @@ func finish[R Result](f *Function, frame *frame, t ValueType) (result R, err err
 	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
 		return result, f.store.fail(frame, f.name, status)
 	}
-	result = decode[R](frame.values[0].Lo, t)
+	result = decode[R](bits(&frame.values[0], t), t)
 	f.store.end(frame)
 	return result, nil
 }
@@ -109,8 +109,8 @@ func Func0[R Result](i *Instance, name string) (func(context.Context) (R, error)
 		return nil, err
 	}
 	return func(ctx context.Context) (result R, err error) {
-		frame, err := f.begin(ctx)
-		if err != nil {
+		var frame frame
+		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
 		return finish[R](f, &frame, t)
@@ -125,8 +125,8 @@ func Func1[A Number, R Result](i *Instance, name string) (func(context.Context, 
 		return nil, err
 	}
 	return func(ctx context.Context, a A) (result R, err error) {
-		frame, err := f.begin(ctx)
-		if err != nil {
+		var frame frame
+		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
 		frame.values[0].Lo = encode(a, ta)
@@ -142,8 +142,8 @@ func Func2[A, B Number, R Result](i *Instance, name string) (func(context.Contex
 		return nil, err
 	}
 	return func(ctx context.Context, a A, b B) (result R, err error) {
-		frame, err := f.begin(ctx)
-		if err != nil {
+		var frame frame
+		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
 		frame.values[0].Lo, frame.values[1].Lo = encode(a, ta), encode(b, tb)
@@ -159,8 +159,8 @@ func Func3[A, B, C Number, R Result](i *Instance, name string) (func(context.Con
 		return nil, err
 	}
 	return func(ctx context.Context, a A, b B, c C) (result R, err error) {
-		frame, err := f.begin(ctx)
-		if err != nil {
+		var frame frame
+		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
 		v := frame.values
@@ -177,8 +177,8 @@ func Func4[A, B, C, D Number, R Result](i *Instance, name string) (func(context.
 		return nil, err
 	}
 	return func(ctx context.Context, a A, b B, c C, d D) (result R, err error) {
-		frame, err := f.begin(ctx)
-		if err != nil {
+		var frame frame
+		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
 		v := frame.values

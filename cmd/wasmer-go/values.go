@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+// parseArguments reads the words as values of the parameters' types.
+func parseArguments(name string, typ wasmer.FunctionType, words []string) ([]any, error) {
+	if len(words) != len(typ.Params) {
+		return nil, usagef("%q is given %s, but takes %d: %s", name, count(len(words), "argument"), len(typ.Params), typ)
+	}
+	args := make([]any, len(words))
+	for i, word := range words {
+		v, err := parseValue(word, typ.Params[i])
+		if err != nil {
+			return nil, usagef("argument %d of %q: %v", i+1, name, err)
+		}
+		args[i] = v
+	}
+	return args, nil
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func parseValue(word string, t wasmer.ValueType) (wasmer.Value, error) {
+	var v wasmer.Value
+	var err error
+	switch t {
+	case wasmer.ValueTypeI32:
+		var bits uint64
+		bits, err = parseInteger(word, 32)
+		v = wasmer.I32(int32(bits))
+	case wasmer.ValueTypeI64:
+		var bits uint64
+		bits, err = parseInteger(word, 64)
+		v = wasmer.I64(int64(bits))
+	case wasmer.ValueTypeF32:
+		var f float64
+		f, err = parseFloat(word, 32)
+		v = wasmer.F32(float32(f))
+	case wasmer.ValueTypeF64:
+		var f float64
+		f, err = parseFloat(word, 64)
+		v = wasmer.F64(f)
+	case wasmer.ValueTypeV128:
+		v, err = parseVector(word)
+	default:
+		return v, fmt.Errorf("a parameter of type %s cannot be given on the command line", t)
+	}
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return v, fmt.Errorf("%s is out of the range of %s", word, t)
+	case err != nil:
+		return v, fmt.Errorf("%q is not of type %s", word, t)
+	}
+	return v, nil
+}
+
+// parseInteger reads a signed or unsigned number. Unlike in Go, a leading 0 does not make it octal.
+func parseInteger(word string, size uint) (uint64, error) {
+	digits, negative := sign(word)
+	base := 10
+	if hex, ok := cutHex(digits); ok {
+		digits, base = hex, 16
+	}
+	n, err := strconv.ParseUint(digits, base, 64)
+	switch {
+	case err != nil:
+		return 0, err
+	case negative && n > 1<<(size-1), n > math.MaxUint64>>(64-size):
+		return 0, strconv.ErrRange
+	case negative:
+		n = -n
+	}
+	return n, nil
+}
+
+func parseFloat(word string, size int) (float64, error) {
+	digits, negative := sign(word)
+	if strings.ContainsAny(digits, "_+-") && !strings.ContainsAny(digits, "eEpP") {
+		return 0, strconv.ErrSyntax
+	}
+	if strings.EqualFold(digits, "nan") {
+		// Go's NaN is not the canonical one of WebAssembly.
+		return math.Copysign(math.Float64frombits(0x7ff8<<48), map[bool]float64{true: -1, false: 1}[negative]), nil
+	}
+	if _, ok := cutHex(digits); ok && !strings.ContainsAny(digits, "pP") {
+		word += "p0"
+	}
+	return strconv.ParseFloat(word, size)
+}
+
+func parseVector(word string) (wasmer.Value, error) {
+	digits, ok := cutHex(word)
+	if !ok {
+		return wasmer.Value{}, strconv.ErrSyntax
+	}
+	if digits = strings.TrimLeft(digits, "0"); len(digits) > 32 {
+		return wasmer.Value{}, strconv.ErrRange
+	}
+	digits = strings.Repeat("0", 32-len(digits)) + digits
+	hi, err1 := strconv.ParseUint(digits[:16], 16, 64)
+	lo, err2 := strconv.ParseUint(digits[16:], 16, 64)
+	return wasmer.V128(lo, hi), errors.Join(err1, err2)
+}
+
+func sign(word string) (digits string, negative bool) {
+	if digits, ok := strings.CutPrefix(word, "-"); ok {
+		return digits, true
+	}
+	return strings.TrimPrefix(word, "+"), false
+}
+
+func cutHex(word string) (string, bool) {
+	if len(word) > 2 && (word[:2] == "0x" || word[:2] == "0X") {
+		return word[2:], true
+	}
+	return word, false
+}
+
+func formatValue(v wasmer.Value) string {
+	switch v.Type() {
+	case wasmer.ValueTypeF32:
+		return strconv.FormatFloat(float64(v.ToF32()), 'g', -1, 32)
+	case wasmer.ValueTypeF64:
+		return strconv.FormatFloat(v.ToF64(), 'g', -1, 64)
+	}
+	return v.String()
+}
