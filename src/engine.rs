@@ -96,7 +96,10 @@ fn compiler(code: u32) -> Result<wasmergo_compiler, Error> {
         true => Ok(compiler),
         false => Err(Error::new(
             wasmergo_error_kind::Unsupported,
-            format!("the compiler {compiler:?} is not part of this build"),
+            format!(
+                "the compiler {} is not part of this build",
+                format!("{compiler:?}").to_lowercase()
+            ),
         )),
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
-use crate::guard::guard;
+use crate::guard;
 use crate::store::wasmergo_store;
 use crate::thread;
-use wasmer_vm::{Trap, VMConfig, wasmer_call_trampoline};
+use std::panic::{self, AssertUnwindSafe};
+use wasmer_types::RawValue;
+use wasmer_vm::{VMConfig, catch_traps};
 
 /// The stack that guest code runs on: wasmer's default size.
 pub(crate) static VM_CONFIG: VMConfig = VMConfig {
@@ -27,30 +29,42 @@ pub(crate) struct Call {
     pub outer: *const Call,
 }
 
-/// Runs guest code of the store.
-pub(crate) fn run(store: &wasmergo_store, body: impl FnOnce() -> Result<(), Error>) -> u32 {
+/// Runs guest code of the store. The way of a call that succeeds is kept short: errors are made on another.
+#[inline(always)]
+pub(crate) fn run<E>(store: &wasmergo_store, body: impl FnOnce() -> Result<(), E>) -> u32
+where
+    Error: From<E>,
+{
     if thread::exhausted() {
-        let message = "call stack exhausted: host and guest call each other too deeply";
-        store
-            .error
-            .replace(Some(Error::new(wasmergo_error_kind::Depth, message)));
-        return WASMERGO_FAILED;
+        return too_deep(store);
     }
     let call = Call {
         trap_handler: thread::trap_handler(),
         outer: store.call.get(),
     };
     store.call.set(&call);
-    let result = guard(body);
+    let result = panic::catch_unwind(AssertUnwindSafe(body));
     store.call.set(call.outer);
     match result {
-        Ok(()) => WASMERGO_OK,
-        Err(error) if error.kind == wasmergo_error_kind::Host => WASMERGO_HOST_FAILED,
-        Err(error) => {
-            store.error.replace(Some(error));
-            WASMERGO_FAILED
-        }
+        Ok(Ok(())) => WASMERGO_OK,
+        Ok(Err(error)) => failed(store, error.into()),
+        Err(payload) => failed(store, guard::caught(payload)),
     }
+}
+
+#[cold]
+fn too_deep(store: &wasmergo_store) -> u32 {
+    let message = "host and guest call each other too deeply for the thread's stack";
+    failed(store, Error::new(wasmergo_error_kind::Depth, message))
+}
+
+#[cold]
+fn failed(store: &wasmergo_store, error: Error) -> u32 {
+    if error.kind == wasmergo_error_kind::Host {
+        return WASMERGO_HOST_FAILED;
+    }
+    store.error.replace(Some(error));
+    WASMERGO_FAILED
 }
 
 /// Calls a function. `values` are 16-byte slots, arguments in, results out. Both parameters are addresses, as numbers:
@@ -65,18 +79,13 @@ pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) 
     let Item::Function { callee, .. } = &target.item else {
         return WASMERGO_FAILED;
     };
-    run(unsafe { &*target.store }, || {
-        let result: Result<(), Trap> = unsafe {
-            wasmer_call_trampoline(
-                None,
-                &VM_CONFIG,
-                callee.vmctx,
-                callee.call_trampoline,
-                callee.func_ptr,
-                values as *mut u8,
-            )
-        };
-        result.map_err(Error::from)
+    // Copied: the closure runs on another stack and must own what it uses. This is wasmer's `wasmer_call_trampoline`,
+    // which is not inlined here.
+    let callee = *callee;
+    run(unsafe { &*target.store }, || unsafe {
+        catch_traps(None, &VM_CONFIG, move || {
+            (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, values as *mut RawValue)
+        })
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::bytes::wasmergo_bytes;
 use crate::error::Error;
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
@@ -26,13 +27,17 @@ pub(crate) fn silence_panics() {
 
 /// Runs the body of an entry. A panic becomes an error of kind `Internal`.
 pub(crate) fn guard<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        let mut error = Error::panic(payload);
-        if let Some(at) = LOCATION.take() {
-            error.message = format!("{} ({at})", error.message);
-        }
-        Err(error)
-    })
+    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(caught(payload)))
+}
+
+/// The error for a panic that was caught on this thread.
+#[cold]
+pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Error {
+    let mut error = Error::panic(payload);
+    if let Some(at) = LOCATION.take() {
+        error.message = format!("{} ({at})", error.message);
+    }
+    error
 }
 
 /// As `guard`, for entries that return their error: null means success.

@@ -138,10 +138,12 @@ impl wasmergo_instance {
 /// Called once, before any other use; the caller holds the store.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_instance_start(instance: &wasmergo_instance) -> u32 {
-    run(unsafe { &*instance.store }, || {
-        let artifact = &instance.module.artifact;
-        unsafe { artifact.finish_instantiation(&VM_CONFIG, None, &mut *instance.instance.get())? };
-        Ok(())
+    run(unsafe { &*instance.store }, || unsafe {
+        instance.module.artifact.finish_instantiation(
+            &VM_CONFIG,
+            None,
+            &mut *instance.instance.get(),
+        )
     })
 }
 

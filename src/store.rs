@@ -3,12 +3,12 @@
 use crate::bytes::wasmergo_bytes;
 use crate::error::Error;
 use crate::r#extern::{Item, wasmergo_extern};
+use crate::function::Call;
 use crate::guard::{fallible, infallible};
 use crate::instance::wasmergo_instance;
 use crate::memory::GuestTunables;
 use crate::signature::SignatureTable;
 use crate::thread;
-use crate::function::Call;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::sync::Mutex;
 use wasmer_compiler::Tunables;
@@ -126,7 +126,9 @@ pub extern "C" fn wasmergo_store_error(store: &wasmergo_store) -> wasmergo_bytes
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_store_abandon(store: &wasmergo_store) -> wasmergo_bytes {
     fallible(|| {
-        let Some(call) = (unsafe { store.call.get().as_ref() }) else { return Ok(()) };
+        let Some(call) = (unsafe { store.call.get().as_ref() }) else {
+            return Ok(());
+        };
         store.call.set(call.outer);
         unsafe { thread::restore_trap_handler(call.trap_handler) }
     })

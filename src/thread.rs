@@ -4,25 +4,21 @@
 use crate::error::{Error, wasmergo_error_kind};
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::Once;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use wasmer_vm::{VMConfig, catch_traps, on_host_stack};
 
-/// A call is refused when less is left: room for wasmer, for the way to Go and for signal-free growth of neither.
+/// A call is refused when less is left: room for wasmer and for the way to Go.
 const RESERVE: usize = 256 << 10;
 
 thread_local! {
-    static STACK: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    /// Where the thread's stack counts as used up; everything does until it is known.
+    static LIMIT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// The bounds of the thread's own stack.
-pub(crate) fn stack() -> Range<usize> {
-    let (low, high) = STACK.get();
-    if high != 0 {
-        return low..high;
-    }
-    let bounds = os_stack().unwrap_or(0..usize::MAX);
-    STACK.set((bounds.start, bounds.end));
-    bounds
+fn stack() -> Range<usize> {
+    os_stack().unwrap_or(0..usize::MAX)
 }
 
 #[cfg(target_os = "linux")]
@@ -60,9 +56,15 @@ pub(crate) fn on_own_stack() -> bool {
 }
 
 /// Whether the thread's stack is nearly used up by nested calls.
-#[inline]
+#[inline(always)]
 pub(crate) fn exhausted() -> bool {
-    stack_pointer().wrapping_sub(stack().start) < RESERVE
+    stack_pointer() < LIMIT.get() && below_limit()
+}
+
+#[cold]
+fn below_limit() -> bool {
+    LIMIT.set(stack().start.saturating_add(RESERVE));
+    stack_pointer() < LIMIT.get()
 }
 
 /// An id of the calling thread, unique among live threads.
@@ -72,49 +74,55 @@ pub extern "C" fn wasmergo_thread_id() -> usize {
 }
 
 pub(crate) fn id() -> usize {
-    STACK.with(|stack| std::ptr::from_ref(stack) as usize)
+    LIMIT.with(|limit| std::ptr::from_ref(limit) as usize)
 }
 
-/// Distance from `STACK` to wasmer's private thread-local pointer to the running call's trap handler. Both lie in the
+/// Distance from `LIMIT` to wasmer's private thread-local pointer to the running call's trap handler. Both lie in the
 /// same module's block, so it is the same on every thread.
-static TRAP_HANDLER: OnceLock<Option<isize>> = OnceLock::new();
+static TRAP_HANDLER: AtomicIsize = AtomicIsize::new(UNKNOWN);
+
+/// The pointer has not been looked for, or cannot be found on this platform.
+const UNKNOWN: isize = 0;
 
 /// Finds the pointer by experiment, once a process: during a call exactly one word of the thread-local block points
 /// into the frames of that call, and is null before and after.
-pub(crate) fn find_trap_handler() -> Option<isize> {
-    *TRAP_HANDLER.get_or_init(|| {
-        let block = thread_local_block()?;
-        let high = stack_pointer();
-        let words = block.clone().step_by(size_of::<usize>());
-        let read = |at: usize| unsafe { (at as *const usize).read_volatile() };
-        let before: Vec<usize> = words.clone().filter(|at| read(*at) == 0).collect();
-        let during = unsafe {
-            let before = before.clone();
-            let scan = move || {
-                on_host_stack(|| {
-                    let frames = stack_pointer()..high;
-                    before
-                        .iter()
-                        .copied()
-                        .filter(|at| frames.contains(&read(*at)))
-                        .collect::<Vec<_>>()
-                })
-            };
-            catch_traps(
-                None,
-                &VMConfig {
-                    wasm_stack_size: None,
-                },
-                scan,
-            )
-            .ok()?
+pub(crate) fn find_trap_handler() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| TRAP_HANDLER.store(search().unwrap_or(UNKNOWN), Ordering::Relaxed));
+}
+
+fn search() -> Option<isize> {
+    let block = thread_local_block()?;
+    let high = stack_pointer();
+    let words = block.clone().step_by(size_of::<usize>());
+    let read = |at: usize| unsafe { (at as *const usize).read_volatile() };
+    let before: Vec<usize> = words.clone().filter(|at| read(*at) == 0).collect();
+    let during = unsafe {
+        let before = before.clone();
+        let scan = move || {
+            on_host_stack(|| {
+                let frames = stack_pointer()..high;
+                before
+                    .iter()
+                    .copied()
+                    .filter(|at| frames.contains(&read(*at)))
+                    .collect::<Vec<_>>()
+            })
         };
-        let after: Vec<usize> = during.into_iter().filter(|at| read(*at) == 0).collect();
-        match after[..] {
-            [only] => Some(only as isize - id() as isize),
-            _ => None,
-        }
-    })
+        catch_traps(
+            None,
+            &VMConfig {
+                wasm_stack_size: None,
+            },
+            scan,
+        )
+        .ok()?
+    };
+    let after: Vec<usize> = during.into_iter().filter(|at| read(*at) == 0).collect();
+    match after[..] {
+        [only] => Some(only as isize - id() as isize),
+        _ => None,
+    }
 }
 
 /// This module's thread-local block on the calling thread.
@@ -157,12 +165,16 @@ fn thread_local_block() -> Option<Range<usize>> {
     None
 }
 
+#[inline(always)]
 fn slot() -> Option<*mut usize> {
-    Some(id().wrapping_add_signed((*TRAP_HANDLER.get()?)?) as *mut usize)
+    match TRAP_HANDLER.load(Ordering::Relaxed) {
+        UNKNOWN => None,
+        distance => Some(id().wrapping_add_signed(distance) as *mut usize),
+    }
 }
 
 /// The trap handler of the call that runs on this thread; null (0) outside of calls.
-#[inline]
+#[inline(always)]
 pub(crate) fn trap_handler() -> usize {
     slot().map_or(0, |slot| unsafe { slot.read_volatile() })
 }
@@ -193,7 +205,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_trap_handler_is_found_and_null_outside_of_calls() {
-        assert!(find_trap_handler().is_some());
+        find_trap_handler();
+        assert!(slot().is_some());
         std::thread::spawn(|| assert_eq!(trap_handler(), 0))
             .join()
             .unwrap();

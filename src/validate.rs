@@ -3,6 +3,7 @@
 
 use crate::error::{Error, wasmergo_error_kind};
 use crate::signature::SignatureTable;
+use std::borrow::Cow;
 use wasmer::wasmparser::{
     BinaryReaderError, CompositeInnerType, KnownCustom, Name, Parser, Payload, RefType, TypeRef,
     ValType, Validator, WasmFeatures,
@@ -13,7 +14,7 @@ const MAGIC: &[u8] = b"\0asm";
 const COMPONENT_LAYER: &[u8] = &[0x0d, 0, 1, 0];
 
 /// The binary as it is, or made from the text format.
-pub(crate) fn binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Error> {
+pub(crate) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     if bytes.is_empty() {
         return Err(Error::new(
             wasmergo_error_kind::Invalid,
@@ -21,14 +22,7 @@ pub(crate) fn binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Error> 
         ));
     }
     if bytes.starts_with(MAGIC) {
-        if bytes.get(4..8) == Some(COMPONENT_LAYER) {
-            return Err(Error::new(
-                wasmergo_error_kind::Unsupported,
-                "this is a WebAssembly component, not a core module: build the guest as a module \
-                 (for instance for the target wasm32-wasip1), or extract the core module from it",
-            ));
-        }
-        return Ok(bytes.into());
+        return core_module(bytes.into());
     }
     // A NUL never occurs in text: a binary with a broken magic number deserves a better message than a lexer's.
     if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
@@ -38,9 +32,22 @@ pub(crate) fn binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Error> 
             None,
         ));
     }
-    wasmer::wat2wasm(bytes)
-        .map(|binary| binary.into_owned().into())
-        .map_err(|error| Error::new(wasmergo_error_kind::Invalid, error.to_string()))
+    let binary = wasmer::wat2wasm(bytes).map_err(|error| {
+        let message = error.to_string().replace("<anon>", "text");
+        Error::new(wasmergo_error_kind::Invalid, message)
+    })?;
+    core_module(binary.into_owned().into())
+}
+
+fn core_module(binary: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Error> {
+    match binary.get(4..8) == Some(COMPONENT_LAYER) {
+        false => Ok(binary),
+        true => Err(Error::new(
+            wasmergo_error_kind::Unsupported,
+            "this is a WebAssembly component, not a core module: build the guest as a module \
+             (for instance for the target wasm32-wasip1), or extract the core module from it",
+        )),
+    }
 }
 
 /// Checks the module against the features, and its function types against each other.

@@ -76,7 +76,11 @@ type Engine struct {
 // NewEngine makes an engine. Close frees it; modules made by it stay valid.
 func NewEngine(config EngineConfig) (*Engine, error) {
 	if config.Compiler == DefaultCompiler {
-		config.Compiler = Compilers()[0]
+		compilers := Compilers()
+		if len(compilers) == 0 {
+			return nil, fmt.Errorf("%w: engine: this build has no compiler", ErrUnsupported)
+		}
+		config.Compiler = compilers[0]
 	}
 	if config.CompileThreads < 0 || config.MaxCallDepth < 0 {
 		return nil, fmt.Errorf("wasmer: engine: CompileThreads %d and MaxCallDepth %d must not be negative",

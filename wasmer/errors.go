@@ -20,7 +20,7 @@ var (
 	ErrIncompatible = errors.New("wasmer: incompatible artifact")
 	// ErrSignatureCollision: two function types cannot be told apart by the engine; see RATIONALE.md.
 	ErrSignatureCollision = errors.New("wasmer: signature collision")
-	// ErrResource: the operating system refused memory or address space.
+	// ErrResource: the operating system refused memory or address space, or a limit of the engine was reached.
 	ErrResource = errors.New("wasmer: out of resources")
 	// ErrDepth: host and guest call each other deeper than EngineConfig.MaxCallDepth or than the thread's stack.
 	ErrDepth = errors.New("wasmer: calls nested too deeply")
@@ -79,18 +79,22 @@ type ImportError struct {
 func (e *LinkError) Error() string {
 	var b strings.Builder
 	b.WriteString("wasmer: link:")
-	for i, imp := range e.Imports {
-		if i > 0 {
-			b.WriteByte(';')
+	hint := ""
+	for _, imp := range e.Imports {
+		if len(e.Imports) > 1 {
+			b.WriteString("\n\t")
+		} else {
+			b.WriteByte(' ')
 		}
-		fmt.Fprintf(&b, " import %q.%q: ", imp.Module, imp.Name)
+		fmt.Fprintf(&b, "import %q.%q: ", imp.Module, imp.Name)
 		if imp.Given == nil {
 			fmt.Fprintf(&b, "missing, want %s %s", imp.Want.Kind, imp.Want)
 		} else {
 			fmt.Fprintf(&b, "given %s %s, want %s %s", imp.Given.Kind, imp.Given, imp.Want.Kind, imp.Want)
 		}
-		if imp.Hint != "" {
+		if imp.Hint != "" && imp.Hint != hint { // many imports of one missing module have one hint
 			fmt.Fprintf(&b, " (%s)", imp.Hint)
+			hint = imp.Hint
 		}
 	}
 	return b.String()
@@ -165,7 +169,12 @@ func (t *Trap) Error() string {
 	} else {
 		b.WriteString(t.Code.Error())
 	}
-	for _, frame := range t.Frames {
+	const shown = 32
+	for i, frame := range t.Frames {
+		if i == shown {
+			fmt.Fprintf(&b, "\n\t... and %d more", len(t.Frames)-shown)
+			break
+		}
 		fmt.Fprintf(&b, "\n\tat %s", frame)
 	}
 	return b.String()
@@ -182,7 +191,8 @@ type Frame struct {
 	FunctionIndex uint32
 	// Function is the function's name in the name section, if any.
 	Function string
-	// FunctionOffset is the position of the instruction in the function, ModuleOffset in the binary.
+	// FunctionOffset is the position of the instruction in the function, ModuleOffset in the binary. Of code that
+	// Singlepass made they are near the instruction, or the start of the function.
 	FunctionOffset, ModuleOffset uint32
 }
 

@@ -3,6 +3,7 @@ package wasmer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -25,6 +26,8 @@ type Function struct {
 	params, results int
 	// wide says that there are v128 among them, so that a value is not always one slot of a raw stack.
 	wide bool
+	// references says that there are references among them, whose bits are addresses: not for hosts to make up.
+	references bool
 }
 
 func newFunction(i *Instance, name string, item *ffi.Extern, typ FunctionType) *Function {
@@ -34,6 +37,7 @@ func newFunction(i *Instance, name string, item *ffi.Extern, typ FunctionType) *
 		params: slots(typ.Params), results: slots(typ.Results),
 	}
 	f.wide = f.params != len(typ.Params) || f.results != len(typ.Results)
+	f.references = slices.ContainsFunc(typ.Params, isReference) || slices.ContainsFunc(typ.Results, isReference)
 	return f
 }
 
@@ -79,9 +83,6 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 	values := space[:0]
 	for position, arg := range args {
 		v, err := toValue(arg, f.typ.Params[position])
-		if err == nil && isReference(v.typ) {
-			err = fmt.Errorf("is of type %v, which cannot be passed yet", v.typ)
-		}
 		if err != nil {
 			return nil, &CallError{Function: f.name, Position: position, Message: err.Error()}
 		}
@@ -124,8 +125,9 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 	if f.wide {
 		readWide(frame.values, stack, f.typ.Params)
 	} else {
-		for i := range f.params {
-			frame.values[i].Lo = stack[i]
+		values := frame.values
+		for i, arg := range stack[:f.params] {
+			values[i].Lo = arg
 		}
 	}
 	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
@@ -134,8 +136,9 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 	if f.wide {
 		writeWide(stack, frame.values, f.typ.Results)
 	} else {
+		values := frame.values
 		for i, t := range f.typ.Results {
-			stack[i] = bits(&frame.values[i], t)
+			stack[i] = bits(&values[i], t)
 		}
 	}
 	f.store.end(&frame)
@@ -144,10 +147,17 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 
 // begin enters the store with room for the arguments and results.
 func (f *Function) begin(ctx context.Context, frame *frame) error {
+	if f.references || f.instance.closed.Load() {
+		return f.refuse()
+	}
+	return f.store.begin(ctx, f.width, frame)
+}
+
+func (f *Function) refuse() error {
 	if f.instance.closed.Load() {
 		return ErrClosed
 	}
-	return f.store.begin(ctx, f.width, frame)
+	return fmt.Errorf("%w: call %q: references cannot be passed yet: %s", ErrUnsupported, f.name, f.typ)
 }
 
 func readWide(values []ffi.Slot, stack []uint64, types []ValueType) {
@@ -191,8 +201,6 @@ func fromSlot(s *ffi.Slot, t ValueType) Value {
 	return v
 }
 
-// isReference reports whether values of the type are references, which this version passes neither in nor out of
-// functions called by the host: their bits are addresses.
 func isReference(t ValueType) bool {
 	return t == ValueTypeFuncRef || t == ValueTypeExternRef || t == ValueTypeExnRef
 }

@@ -73,7 +73,7 @@ func (s *Store) abandon() {
 	if err := s.ptr.Abandon(); err != nil {
 		panic(translate("runtime.Goexit in a host function", err))
 	}
-	s.closed.Store(true)
+	s.gate.close()
 	s.leave()
 }
 

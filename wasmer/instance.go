@@ -53,7 +53,7 @@ func NewInstanceWithImports(wasm []byte, imports *Imports) (*Instance, error) {
 // ErrResource; an error of a host function is that error. The context is that of the start function.
 //
 // See https://webassembly.github.io/spec/core/exec/modules.html#instantiation
-func Instantiate(ctx context.Context, module *Module, imports *Imports) (*Instance, error) {
+func Instantiate(ctx context.Context, module *Module, imports *Imports) (i *Instance, err error) {
 	if module == nil {
 		return nil, ErrClosed
 	}
@@ -71,11 +71,12 @@ func Instantiate(ctx context.Context, module *Module, imports *Imports) (*Instan
 	if err != nil {
 		return nil, err
 	}
-	instance, err := instantiate(ctx, store, module, imports)
-	if err != nil {
-		_ = store.Close()
-	}
-	return instance, err
+	defer func() {
+		if i == nil { // failed, or a host function panicked
+			_ = store.Close()
+		}
+	}()
+	return instantiate(ctx, store, module, imports)
 }
 
 func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports) (_ *Instance, err error) {
@@ -92,7 +93,7 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	defer module.handle.release()
 	i := &Instance{store: s, module: module, items: map[string]any{}}
 	var frame frame
-	if err := s.begin(ctx, 0, &frame); err != nil {
+	if err := s.beginHosted(ctx, 0, &frame); err != nil {
 		return nil, err
 	}
 	hosts := len(s.hosts)

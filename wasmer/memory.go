@@ -46,10 +46,8 @@ func NewMemory(minPages, maxPages uint32) (*Memory, error) {
 	memory, err := store.NewMemory(minPages, maxPages)
 	if err != nil {
 		_ = store.Close()
-		return nil, err
 	}
-	store.hold()
-	return memory, nil
+	return memory, err
 }
 
 func newMemory(s *Store, item *ffi.Extern, typ ExternType) *Memory {

@@ -25,8 +25,7 @@ type Store struct {
 	maxDepth int
 	cleanup  runtime.Cleanup
 
-	gate   gate
-	closed atomic.Bool
+	gate gate
 	// pins counts accesses to memories from outside of the gate. Nothing is freed while there are any.
 	pins atomic.Int64
 	// hostThread is the thread of the running call, from its first host call on: a caller on that thread can only be
@@ -111,7 +110,7 @@ func freeStore(parts storeParts) {
 // Close ends the store with all that was made in it. It never waits: calls under way go on until they return, new ones
 // get ErrClosed, and memory is freed when the last has left. Closing twice, or a nil store, does nothing.
 func (s *Store) Close() error {
-	if s != nil && !s.closed.Swap(true) {
+	if s != nil && s.gate.close() {
 		s.freeIfUnused()
 	}
 	return nil
@@ -119,7 +118,7 @@ func (s *Store) Close() error {
 
 // freeIfUnused frees a closed store that nobody is in. Whoever leaves a closed store calls it.
 func (s *Store) freeIfUnused() {
-	for s.closed.Load() && s.pins.Load() == 0 && s.gate.tryEnter() {
+	for s.pins.Load() == 0 && s.gate.tryEnterClosed() {
 		if s.pins.Load() == 0 {
 			if !s.freed {
 				s.freed = true
@@ -138,7 +137,7 @@ func (s *Store) freeIfUnused() {
 // pin keeps the store's memories from being freed until unpin.
 func (s *Store) pin() error {
 	s.pins.Add(1)
-	if s.closed.Load() {
+	if s.gate.closed() {
 		s.unpin()
 		return ErrClosed
 	}
@@ -146,23 +145,9 @@ func (s *Store) pin() error {
 }
 
 func (s *Store) unpin() {
-	if s.pins.Add(-1) == 0 && s.closed.Load() {
+	if s.pins.Add(-1) == 0 && s.gate.closed() {
 		s.freeIfUnused()
 	}
-}
-
-// enterFree takes the store if nobody is in it: the common case of enter, small enough to be inlined.
-func (s *Store) enterFree() bool {
-	if !s.gate.tryEnter() {
-		return false
-	}
-	if s.closed.Load() { // looked at inside: outside, it could be freed before the gate is entered
-		s.gate.leave()
-		return false
-	}
-	s.depth = 1
-	s.slot.store = s
-	return true
 }
 
 // enter takes the store, from outside or from a host function of the call that holds it. leave gives it back.
@@ -175,14 +160,13 @@ func (s *Store) enter(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.closed.Load() {
-		s.gate.leave()
-		s.freeIfUnused()
-		return ErrClosed
-	}
+	s.entered()
+	return nil
+}
+
+func (s *Store) entered() {
 	s.depth = 1
 	s.slot.store = s
-	return nil
 }
 
 // onHostThread reports whether this goroutine runs a host function of the call that holds the store.
@@ -192,7 +176,7 @@ func (s *Store) onHostThread() bool {
 }
 
 func (s *Store) enterAgain() error {
-	if s.closed.Load() {
+	if s.gate.closed() {
 		return ErrClosed
 	}
 	if s.depth >= s.maxDepth {
@@ -207,7 +191,10 @@ func (s *Store) wait(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if err := s.gate.wait(ctx); err != nil {
+	if err := s.gate.wait(ctx); errors.Is(err, ErrClosed) {
+		s.freeIfUnused()
+		return err
+	} else if err != nil {
 		return fmt.Errorf("%w while waiting for the store: %w", ErrInterrupted, err)
 	}
 	return nil
@@ -222,31 +209,57 @@ func (s *Store) leave() {
 	if s.hostThread.Load() != 0 {
 		s.hostThread.Store(0)
 	}
-	s.gate.leave()
-	if s.closed.Load() {
+	s.leaveGate()
+}
+
+func (s *Store) leaveGate() {
+	if !s.gate.state.CompareAndSwap(gateHeld, gateFree) {
+		s.gate.handOver()
 		s.freeIfUnused()
 	}
 }
 
 // frame is what a call keeps of the state it found.
 type frame struct {
-	ctx    context.Context
 	values []ffi.Slot
+	ctx    context.Context
 	top    int
+	// bare says that the store has no host functions. Then nothing but the gate need be kept: nobody sees the rest.
+	bare bool
 }
 
 // begin enters the store for a call and takes slots for n values. end, or fail, leaves. The frame is filled in place:
 // returned by value, its copies cost more than the rest of begin.
 func (s *Store) begin(ctx context.Context, n int, f *frame) error {
-	if ctx == nil {
-		ctx = context.Background()
-	} else if ctx.Err() != nil {
+	if ctx != nil && ctx.Err() != nil {
 		return interrupted(ctx)
 	}
-	if !s.enterFree() {
-		if err := s.enter(ctx); err != nil {
-			return err
-		}
+	if !s.gate.tryEnter() {
+		return s.beginHosted(ctx, n, f)
+	}
+	if s.hosts == nil && n <= len(s.scratch) {
+		f.values = s.scratch[:n]
+		f.bare = true
+		return nil
+	}
+	s.entered()
+	return s.take(ctx, n, f)
+}
+
+// beginHosted is begin for a call that may run host functions, or has to wait.
+func (s *Store) beginHosted(ctx context.Context, n int, f *frame) error {
+	if err := interrupted(ctx); err != nil {
+		return err
+	}
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	return s.take(ctx, n, f)
+}
+
+func (s *Store) take(ctx context.Context, n int, f *frame) error {
+	if ctx == nil {
+		ctx = context.Background()
 	}
 	top := s.top
 	if top+n > len(s.scratch) {
@@ -263,6 +276,10 @@ func (s *Store) begin(ctx context.Context, n int, f *frame) error {
 
 // end leaves the store after a call that succeeded, its results read.
 func (s *Store) end(f *frame) {
+	if f.bare {
+		s.leaveGate()
+		return
+	}
 	s.ctx, s.top = f.ctx, f.top
 	s.leave()
 }
@@ -363,6 +380,7 @@ func (s *Store) NewMemory(minPages, maxPages uint32) (*Memory, error) {
 	if err != nil {
 		return nil, translate("memory", err)
 	}
+	s.hold()
 	limits := Limits{Min: uint64(minPages), Max: uint64(maxPages), HasMax: true}
 	return newMemory(s, item, ExternType{Kind: ExternMemory, Limits: limits}), nil
 }

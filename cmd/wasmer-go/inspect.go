@@ -15,8 +15,8 @@ var inspectCommand = &command{
 	help: `
   --json  for programs
 
-Types are in the text format. A memory that is neither imported nor exported is not
-shown.
+Types are in the text format. Memories are those imported or exported; one with two
+names is shown twice.
 `,
 	options: map[string]bool{"json": false},
 	file:    true,
@@ -54,13 +54,13 @@ func writeText(in *input, module *wasmer.Module) {
 	for _, i := range module.Imports() {
 		imports = append(imports, []string{i.Type.Kind.String(), quote(i.Module), quote(i.Name), i.Type.String()})
 		if i.Type.Kind == wasmer.ExternMemory {
-			memories = append(memories, []string{"import", quote(i.Module) + " " + quote(i.Name), pages(i.Type.Limits)})
+			memories = append(memories, []string{"import", quote(i.Module) + " " + quote(i.Name), i.Type.String(), pages(i.Type.Limits)})
 		}
 	}
 	for _, e := range module.Exports() {
 		exports = append(exports, []string{e.Type.Kind.String(), quote(e.Name), e.Type.String()})
 		if e.Type.Kind == wasmer.ExternMemory {
-			memories = append(memories, []string{"export", quote(e.Name), pages(e.Type.Limits)})
+			memories = append(memories, []string{"export", quote(e.Name), e.Type.String(), pages(e.Type.Limits)})
 		}
 	}
 	for _, section := range []struct {

@@ -2,14 +2,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer"
@@ -52,7 +49,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	if err == nil {
 		// What is written in one piece is there as a whole, or its failure is seen.
-		if _, err = stdout.Write(in.out.Bytes()); err != nil {
+		if _, err = in.out.WriteTo(stdout); err != nil {
 			err = explain("stdout", err)
 		}
 	}
@@ -61,7 +58,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case err == nil:
 		return success
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "wasmer-go: %s: %s\nSee: wasmer-go help %s\n", cmd.name, printable(usage.message), cmd.name)
+		fmt.Fprintf(stderr, "wasmer-go: %s: %s\n%s\n", name, printable(usage.message), see(name))
 		return misuse
 	}
 	fmt.Fprintln(stderr, "wasmer-go: "+printable(err.Error()))
@@ -73,7 +70,14 @@ func unknown(name string) string {
 	if _, err := os.Stat(name); err == nil {
 		message += fmt.Sprintf("; to run a file: wasmer-go run %s", name)
 	}
-	return message + "\nSee: wasmer-go help"
+	return message + "\n" + see("help")
+}
+
+func see(command string) string {
+	if command == "help" {
+		return "See: wasmer-go help"
+	}
+	return "See: wasmer-go help " + command
 }
 
 // command is one of the words after wasmer-go.
@@ -138,140 +142,8 @@ func help(in *input) error {
 var versionCommand = &command{
 	name: "version", summary: "show the versions of what this is made of",
 	do: func(in *input) error {
-		var compilers []string
-		for _, c := range wasmer.Compilers() {
-			compilers = append(compilers, c.String())
-		}
 		fmt.Fprintf(&in.out, "wasmer-go  %s\nwasmer     %s\ntarget     %s\ncompilers  %s\ngo         %s\n",
-			wasmer.Version(), wasmer.EngineVersion(), wasmer.Target(), strings.Join(compilers, ", "), runtime.Version())
+			wasmer.Version(), wasmer.EngineVersion(), wasmer.Target(), available(), runtime.Version())
 		return nil
 	},
-}
-
-// input is what a command was given, and its output.
-type input struct {
-	file    string
-	options map[string]string
-	// rest is what follows FILE and the name of the function to invoke.
-	rest  []string
-	stdin io.Reader
-	out   bytes.Buffer
-}
-
-func (in *input) has(option string) bool {
-	_, ok := in.options[option]
-	return ok
-}
-
-// title names the file in messages.
-func (in *input) title() string {
-	if in.file == "-" {
-		return "stdin"
-	}
-	return in.file
-}
-
-func (in *input) read() ([]byte, error) {
-	var data []byte
-	var err error
-	if in.file == "-" {
-		data, err = io.ReadAll(in.stdin)
-	} else {
-		data, err = wasmer.ReadBytes(in.file)
-	}
-	if err != nil {
-		return nil, explain(in.title(), err)
-	}
-	return data, nil
-}
-
-// explain says where an error comes from, without the prefixes that repeat it.
-func explain(title string, err error) error {
-	message := strings.TrimPrefix(err.Error(), "wasmer: ")
-	var path *fs.PathError
-	var compile *wasmer.CompileError
-	switch {
-	case errors.As(err, &path):
-		message = path.Err.Error()
-	case errors.As(err, &compile):
-		// Where the text parser points at a place, it lacks the file's name.
-		message = strings.Replace(strings.TrimPrefix(message, "compile: "), "<anon>:", title+":", 1)
-	}
-	return fmt.Errorf("%s: %s", title, message)
-}
-
-// printable escapes what a terminal would obey: names in modules are anything.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) || r == '\n' || r == '\t' {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
-}
-
-// usageError is a command line that makes no sense.
-type usageError struct{ message string }
-
-func (e *usageError) Error() string { return e.message }
-
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
-var errHelp = errors.New("help is asked for")
-
-// parse sorts the words of a command line. Package flag ends at the first word that is no option, and cannot end after
-// one that is.
-func parse(cmd *command, args []string) (*input, error) {
-	in := &input{options: map[string]string{}}
-	named, literal := false, false
-	for len(args) > 0 {
-		if named && in.has("invoke") {
-			in.rest = args // from here on -1 is a number
-			break
-		}
-		word := args[0]
-		args = args[1:]
-		if word == "--" && !literal {
-			literal = true
-			continue
-		}
-		if literal || word == "-" || !strings.HasPrefix(word, "-") {
-			switch {
-			case !cmd.file && !cmd.optional:
-				return in, usagef("takes no argument, but is given %q", word)
-			case word == "":
-				return in, usagef("the name of the file is empty")
-			case named && cmd == runCommand:
-				return in, usagef("unexpected %q after the file %q; arguments follow --invoke NAME", word, in.file)
-			case named:
-				return in, usagef("unexpected %q after %q", word, in.file)
-			}
-			in.file, named = word, true
-			continue
-		}
-		name, value, given := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-"), "=")
-		valued, ok := cmd.options[name]
-		switch {
-		case name == "h" || name == "help":
-			return in, errHelp
-		case !ok:
-			return in, usagef("there is no option %q", word)
-		case in.has(name):
-			return in, usagef("the option -%s is given twice", name)
-		case given && !valued:
-			return in, usagef("the option --%s takes no value", name)
-		case valued && !given && len(args) == 0:
-			return in, usagef("the option %s lacks its value", word)
-		case valued && !given:
-			value, args = args[0], args[1:]
-		}
-		in.options[name] = value
-	}
-	if cmd.file && !named {
-		return in, usagef("FILE is missing")
-	}
-	return in, nil
 }

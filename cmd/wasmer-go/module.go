@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,16 +27,6 @@ var validateCommand = &command{
 		}
 		return nil
 	},
-}
-
-// explainInvalid is explain for a module that was refused.
-func explainInvalid(in *input, wasm []byte, err error) error {
-	text := !bytes.HasPrefix(wasm, []byte("\x00asm"))
-	var compile *wasmer.CompileError
-	if errors.As(err, &compile) && compile.Offset > 0 && text {
-		return fmt.Errorf("%w; the offset is in the binary made by wat2wasm", explain(in.title(), err))
-	}
-	return explain(in.title(), err)
 }
 
 var wat2wasmCommand = &command{

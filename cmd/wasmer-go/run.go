@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer"
@@ -86,17 +84,21 @@ func compilerNamed(in *input) (wasmer.Compiler, error) {
 			return c, nil
 		}
 	}
-	return 0, usagef("there is no compiler %q; this build has %s", in.options["compiler"], list(wasmer.Compilers()))
+	return 0, usagef("there is no compiler %q; this build has %s", in.options["compiler"], available())
 }
 
-func list[T any](items []T) string {
-	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(items)), ", "), "[]")
+func available() string {
+	var names []string
+	for _, c := range wasmer.Compilers() {
+		names = append(names, c.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 func compile(in *input, wasm []byte, compiler wasmer.Compiler) (*wasmer.Module, error) {
 	engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler})
 	if err != nil {
-		return nil, fmt.Errorf("%s; it has %s", strings.TrimPrefix(err.Error(), "wasmer: "), list(wasmer.Compilers()))
+		return nil, fmt.Errorf("%s; it has %s", strings.TrimPrefix(err.Error(), "wasmer: "), available())
 	}
 	defer engine.Close()
 	module, err := engine.Compile(context.Background(), wasm)
@@ -115,7 +117,7 @@ func choose(in *input, module *wasmer.Module) (string, wasmer.FunctionType, erro
 	var functions []wasmer.ExportType
 	problem := fmt.Sprintf("there is no exported function %q", name)
 	if !invoked {
-		problem = "there is no _start to run; name a function with --invoke"
+		problem = "there is no _start to run"
 	}
 	for _, export := range module.Exports() {
 		switch kind := export.Type.Kind; {
@@ -128,32 +130,11 @@ func choose(in *input, module *wasmer.Module) (string, wasmer.FunctionType, erro
 		}
 	}
 	if len(functions) == 0 {
-		return "", wasmer.FunctionType{}, fmt.Errorf("%s: %s\nNo function is exported.", in.title(), problem)
+		return "", wasmer.FunctionType{}, fmt.Errorf("%s: %s; no function is exported", in.title(), problem)
 	}
 	var rows [][]string
 	for _, f := range functions {
 		rows = append(rows, []string{quote(f.Name), f.Type.String()})
 	}
-	return "", wasmer.FunctionType{}, fmt.Errorf("%s: %s\nExported functions:\n%s", in.title(), problem, table(rows))
-}
-
-// explainInstantiation lists missing imports one by one: there can be dozens.
-func explainInstantiation(title string, err error) error {
-	var link *wasmer.LinkError
-	if !errors.As(err, &link) {
-		return explain(title+": instantiating", err)
-	}
-	var rows [][]string
-	var hints []string
-	for _, i := range link.Imports {
-		rows = append(rows, []string{i.Want.Kind.String(), quote(i.Module), quote(i.Name), i.Want.String()})
-		if i.Hint != "" && !slices.Contains(hints, i.Hint) {
-			hints = append(hints, i.Hint)
-		}
-	}
-	message := "missing imports, of which this command gives none:\n" + table(rows)
-	for _, hint := range hints {
-		message += "\nHint: " + hint
-	}
-	return fmt.Errorf("%s: %s", title, message)
+	return "", wasmer.FunctionType{}, fmt.Errorf("%s: %s\nFunctions for --invoke:\n%s", in.title(), problem, table(rows))
 }

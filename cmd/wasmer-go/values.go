@@ -88,12 +88,16 @@ func parseInteger(word string, size uint) (uint64, error) {
 
 func parseFloat(word string, size int) (float64, error) {
 	digits, negative := sign(word)
-	if strings.ContainsAny(digits, "_+-") && !strings.ContainsAny(digits, "eEpP") {
-		return 0, strconv.ErrSyntax
-	}
 	if strings.EqualFold(digits, "nan") {
-		// Go's NaN is not the canonical one of WebAssembly.
-		return math.Copysign(math.Float64frombits(0x7ff8<<48), map[bool]float64{true: -1, false: 1}[negative]), nil
+		// Go's NaN is not the canonical one of WebAssembly, and Go knows none with a sign.
+		bits := uint64(0x7ff8 << 48)
+		if negative {
+			bits |= 1 << 63
+		}
+		return math.Float64frombits(bits), nil
+	}
+	if strings.Contains(digits, "_") {
+		return 0, strconv.ErrSyntax // which Go allows, for integers too; here neither is
 	}
 	if _, ok := cutHex(digits); ok && !strings.ContainsAny(digits, "pP") {
 		word += "p0"

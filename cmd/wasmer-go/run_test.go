@@ -1,0 +1,272 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+func TestRunPrintsEachResultOnALine(t *testing.T) {
+	for name, test := range map[string]struct {
+		file, words, want string
+	}{
+		"one":              {"simple.wasm", "sum 5 37", "42\n"},
+		"none":             {"numeric.wasm", "void", ""},
+		"none, with input": {"numeric.wasm", "take 1", ""},
+		"constant":         {"numeric.wasm", "give", "42\n"},
+		"text format":      {"fac.wat", "fac 7", "5040\n"},
+		"wrapped around":   {"fac.wat", "fac 21", "-4249290049419214848\n"},
+		"two":              {"numeric.wasm", "swap 1 2", "2\n1\n"},
+		"of each type":     {"numeric.wasm", "many 1 -2 3.5 4.25", "4.25\n3.5\n-2\n1\n"},
+		"eight":            {"numeric.wasm", "eight", "1\n2\n3.5\n4.5\n-5\n-6\n-7.5\n-8.5\n"},
+		"of nine":          {"numeric.wasm", "nine 1 2 3 4 5 6 7 8 9", "123456789\n"},
+		"of two memories":  {"two_memories.wasm", "load_b 0", "115\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"run", fixture(test.file), "--invoke"}, strings.Fields(test.words)...)
+			require.Equal(t, result{success, test.want, ""}, execute("", args...))
+		})
+	}
+}
+
+func TestArgumentsAreReadByTheirTypes(t *testing.T) {
+	for _, test := range []struct{ function, word, want string }{
+		{"id_i32", "0", "0"},
+		{"id_i32", "-0", "0"},
+		{"id_i32", "+5", "5"},
+		{"id_i32", "010", "10"},
+		{"id_i32", "-1", "-1"},
+		{"id_i32", "2147483647", "2147483647"},
+		{"id_i32", "-2147483648", "-2147483648"},
+		{"id_i32", "2147483648", "-2147483648"},
+		{"id_i32", "4294967295", "-1"},
+		{"id_i32", "0xffffffff", "-1"},
+		{"id_i32", "0XfF", "255"},
+		{"id_i32", "-0x80000000", "-2147483648"},
+		{"id_i64", "9223372036854775807", "9223372036854775807"},
+		{"id_i64", "-9223372036854775808", "-9223372036854775808"},
+		{"id_i64", "18446744073709551615", "-1"},
+		{"id_i64", "0xffffffffffffffff", "-1"},
+		{"id_i64", "-0x8000000000000000", "-9223372036854775808"},
+		{"id_i64", "4294967296", "4294967296"},
+		{"id_f32", "0.1", "0.1"},
+		{"id_f32", "16777217", "1.6777216e+07"},
+		{"id_f32", "-1e-3", "-0.001"},
+		{"id_f64", "0.1", "0.1"},
+		{"id_f64", "5", "5"},
+		{"id_f64", "-0", "-0"},
+		{"id_f64", "1e300", "1e+300"},
+		{"id_f64", "5e-324", "5e-324"},
+		{"id_f64", "0x10", "16"},
+		{"id_f64", "-0x1.8p1", "-3"},
+		{"id_f64", "100000000000000000000000", "1e+23"},
+		{"id_f32", "inf", "+Inf"},
+		{"id_f32", "-inf", "-Inf"},
+		{"id_f64", "+Inf", "+Inf"},
+		{"id_f64", "-Infinity", "-Inf"},
+		{"id_f32", "nan", "NaN"},
+		{"id_f64", "NaN", "NaN"},
+		{"bits_f32", "nan", fmt.Sprint(0x7fc00000)},
+		{"bits_f32", "-nan", fmt.Sprint(-0x400000)},
+		{"bits_f64", "nan", fmt.Sprint(0x7ff8 << 48)},
+		{"bits_f64", "-nan", fmt.Sprint(-0x8 << 48)},
+	} {
+		t.Run(test.function+" "+test.word, func(t *testing.T) {
+			r := execute("", "run", fixture("numeric.wasm"), "--invoke", test.function, test.word)
+			require.Equal(t, result{success, test.want + "\n", ""}, r)
+		})
+	}
+}
+
+func TestVectorsAreHexadecimal(t *testing.T) {
+	text := `(module (func (export "id") (param v128) (result v128) (local.get 0))
+		(func (export "low") (param v128) (result i64) (i64x2.extract_lane 0 (local.get 0))))`
+	require.Equal(t, result{success, "0x00000000000000010000000000000002\n", ""},
+		execute(text, "run", "-", "--compiler", "cranelift", "--invoke", "id", "0x10000000000000002"))
+	require.Equal(t, result{success, "2\n", ""}, execute(text, "run", "-", "--invoke", "low", "0x10000000000000002"))
+	require.Equal(t, success, execute(text, "run", "-", "--invoke", "id", "0x0"+strings.Repeat("f", 32)).status)
+	for word, part := range map[string]string{
+		"1": "is not of type v128", "0xg": "is not of type v128", "-0x1": "is not of type v128", "0x": "is not of type v128",
+		"0x1" + strings.Repeat("0", 32): "out of the range of v128",
+	} {
+		requireFailure(t, execute(text, "run", "-", "--invoke", "id", word), misuse, `argument 1 of "id"`, part)
+	}
+}
+
+func TestWrongArgumentsAreWrongUsage(t *testing.T) {
+	for _, test := range []struct{ file, words, part string }{
+		{"simple.wasm", "sum", `"sum" is given 0 arguments, but takes 2: (func (param i32 i32) (result i32))`},
+		{"simple.wasm", "sum 1", `"sum" is given 1 argument, but takes 2`},
+		{"simple.wasm", "sum 1 2 3", `"sum" is given 3 arguments, but takes 2`},
+		{"numeric.wasm", "void 1", `"void" is given 1 argument, but takes 0: (func)`},
+		{"simple.wasm", "sum 1 --compiler", `argument 2 of "sum": "--compiler" is not of type i32`},
+		{"simple.wasm", "sum 1 -h", `argument 2 of "sum": "-h" is not of type i32`},
+		{"simple.wasm", "sum 4294967296 1", `argument 1 of "sum": 4294967296 is out of the range of i32`},
+		{"simple.wasm", "sum 1 -2147483649", `argument 2 of "sum": -2147483649 is out of the range of i32`},
+		{"simple.wasm", "sum 1 0x100000000", "0x100000000 is out of the range of i32"},
+		{"simple.wasm", "sum 1 99999999999999999999999", "is out of the range of i32"},
+		{"simple.wasm", "sum 1 1.0", `"1.0" is not of type i32`},
+		{"simple.wasm", "sum 1 1e3", `"1e3" is not of type i32`},
+		{"simple.wasm", "sum 1 0x", `"0x" is not of type i32`},
+		{"simple.wasm", "sum 1 -", `"-" is not of type i32`},
+		{"simple.wasm", "sum 1 --1", `"--1" is not of type i32`},
+		{"simple.wasm", "sum 1 0x-1", `"0x-1" is not of type i32`},
+		{"simple.wasm", "sum 1 1_000", `"1_000" is not of type i32`},
+		{"simple.wasm", "sum 1 nan", `"nan" is not of type i32`},
+		{"simple.wasm", "sum 1 ٣", `"٣" is not of type i32`},
+		{"numeric.wasm", "id_i64 18446744073709551616", "is out of the range of i64"},
+		{"numeric.wasm", "id_i64 -9223372036854775809", "is out of the range of i64"},
+		{"numeric.wasm", "id_f32 1e39", "1e39 is out of the range of f32"},
+		{"numeric.wasm", "id_f64 -1e400", "-1e400 is out of the range of f64"},
+		{"numeric.wasm", "id_f64 1_0", `"1_0" is not of type f64`},
+		{"numeric.wasm", "id_f64 0xinf", `"0xinf" is not of type f64`},
+		{"numeric.wasm", "id_f64 abc", `"abc" is not of type f64`},
+	} {
+		t.Run(test.words, func(t *testing.T) {
+			args := append([]string{"run", fixture(test.file), "--invoke"}, strings.Fields(test.words)...)
+			requireFailure(t, execute("", args...), misuse, test.part, "wasmer-go help run")
+		})
+	}
+	requireFailure(t, execute("", "run", fixture("numeric.wasm"), "--invoke", "id_f64", ""), misuse, `"" is not of type f64`)
+	requireFailure(t, execute(`(module (func (export "f") (param externref)))`, "run", "-", "--invoke", "f", "null"),
+		misuse, "a parameter of type externref cannot be given")
+	requireFailure(t, execute("", "run", fixture("start_trap.wat"), "--invoke", "never", "1"), misuse,
+		`"never" is given 1 argument`) // and not the trap of the start function: no guest code has run
+}
+
+func TestOptionsMayComeBeforeOrAfterFile(t *testing.T) {
+	simple := fixture("simple.wasm")
+	for _, args := range [][]string{
+		{simple, "--invoke", "sum", "-5", "47"},
+		{simple, "-invoke", "sum", "-5", "47"},
+		{simple, "--invoke=sum", "-5", "47"},
+		{"--invoke", "sum", simple, "-5", "47"},
+		{"--invoke=sum", "--compiler=cranelift", simple, "-5", "47"},
+		{"--compiler", "cranelift", simple, "--invoke", "sum", "-5", "47"},
+		{simple, "--compiler", "cranelift", "--invoke", "sum", "-5", "47"},
+		{"--invoke", "sum", "--", simple, "-5", "47"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			require.Equal(t, result{success, "42\n", ""}, execute("", append([]string{"run"}, args...)...))
+		})
+	}
+}
+
+func TestRunReadsStdin(t *testing.T) {
+	for _, name := range []string{"fac.wat", "fac.wasm"} {
+		content, err := os.ReadFile(fixture(name))
+		require.NoError(t, err)
+		require.Equal(t, result{success, "24\n", ""}, execute(string(content), "run", "-", "--invoke", "fac", "4"), name)
+	}
+}
+
+func TestRunWithoutInvokeCallsStart(t *testing.T) {
+	require.Equal(t, result{success, "", ""}, execute(`(module (func (export "_start")))`, "run", "-"))
+	requireFailure(t, execute(`(module (func $go (export "_start") unreachable))`, "run", "-"), failure,
+		`stdin: calling "_start": trap: unreachable`, "\n\tat go ")
+	requireFailure(t, execute(`(module (func (export "_start") (param i32)))`, "run", "-"), misuse,
+		`"_start" is given 0 arguments, but takes 1`)
+}
+
+func TestMissingFunctionListsTheExportedOnes(t *testing.T) {
+	memories := fixture("two_memories.wasm")
+	requireFailure(t, execute("", "run", memories), failure,
+		memories+": there is no _start to run\n", "--invoke:\n",
+		`  "load_a"   (func (param i32) (result i32))`, `  "store_a"  (func (param i32 i32))`, `  "grow_b" `)
+	requireFailure(t, execute("", "run", memories, "--invoke", "nosuch"), failure,
+		`there is no exported function "nosuch"`, `"load_a" `)
+	requireFailure(t, execute("", "run", memories, "--invoke", "b"), failure,
+		`the export "b" is a memory, not a function`, `"load_a" `)
+	requireFailure(t, execute("(module)", "run", "-"), failure, "there is no _start to run; no function is exported\n")
+}
+
+func TestMissingImportsAreListed(t *testing.T) {
+	imported := fixture("imported_function.wasm")
+	requireFailure(t, execute("", "run", imported, "--invoke", "add1", "1", "2"), failure,
+		imported+": missing imports, of which this command gives none:\n",
+		`  function  "env"  "sum"  (func (param i32 i32) (result i32))`)
+	r := execute("", "run", fixture("hosts.wasm"), "--invoke", "call_nothing")
+	requireFailure(t, r, failure, "missing imports", `"env"  "i32"      (func`, `"env"  "nothing"  (func)`)
+	require.Equal(t, 7, strings.Count(r.stderr, "\n"), r.stderr)
+	wasi := execute(`(module (import "wasi_snapshot_preview1" "a" (func)) (import "wasi_snapshot_preview1" "b" (func))
+		(func (export "_start")))`, "run", "-")
+	requireFailure(t, wasi, failure, "missing imports", "Hint: ", "WASI")
+	require.Equal(t, 1, strings.Count(wasi.stderr, "Hint: "), "each hint once")
+}
+
+func TestTrapsEndInStatus1WithMessageAndFrames(t *testing.T) {
+	traps := fixture("traps.wasm")
+	for _, compiler := range wasmer.Compilers() {
+		for function, message := range map[string]string{
+			"unreachable":         "unreachable",
+			"out_of_bounds":       "out of bounds memory access",
+			"out_of_bounds_store": "out of bounds memory access",
+			"out_of_bounds_fill":  "out of bounds memory access",
+			"table_out_of_bounds": "out of bounds table access",
+			"null_indirect":       "uninitialized element",
+			"bad_signature":       "indirect call type mismatch",
+			"div_by_zero":         "integer divide by zero",
+			"int_overflow":        "integer overflow",
+			"bad_conversion":      "invalid conversion to integer",
+			"conversion_overflow": "integer overflow",
+			"stack_overflow":      "call stack exhausted",
+		} {
+			t.Run(compiler.String()+" "+function, func(t *testing.T) {
+				parts := []string{fmt.Sprintf("%s: calling %q: trap: %s\n", traps, function, message)}
+				switch function {
+				case "unreachable":
+					parts = append(parts, "\tat inner (traps[4]:0x", "\n\tat middle (traps[3]:0x", "\n\tat outer (traps[2]:0x")
+				case "stack_overflow": // has no frames
+				default:
+					parts = append(parts, "\tat "+function+" (traps[")
+				}
+				r := execute("", "run", traps, "--compiler", compiler.String(), "--invoke", function)
+				requireFailure(t, r, failure, parts...)
+			})
+		}
+	}
+}
+
+func TestDeepStackIsAbridged(t *testing.T) {
+	text := `(module (func $leaf unreachable) (func $r (export "r") (param i32)
+		(if (i32.eqz (local.get 0)) (then (call $leaf)))
+		(call $r (i32.sub (local.get 0) (i32.const 1)))))`
+	// There are a frame for the leaf, and one for each number down to 0.
+	for depth, lines := range map[string]int{"0": 3, "23": 26, "24": 27, "1000": 27} {
+		r := execute(text, "run", "-", "--invoke", "r", depth)
+		requireFailure(t, r, failure, "trap: unreachable\n\tat leaf ", "\n\tat r ")
+		require.Equal(t, lines, strings.Count(r.stderr, "\n"), r.stderr)
+	}
+	requireFailure(t, execute(text, "run", "-", "--invoke", "r", "1000"), failure, "\n\t... 977 more\n\tat r ")
+	require.NotContains(t, execute(text, "run", "-", "--invoke", "r", "24").stderr, "more", "one would take a line too")
+}
+
+func TestFailureOfInstantiationIsToldApart(t *testing.T) {
+	start := fixture("start_trap.wat")
+	requireFailure(t, execute("", "run", start, "--invoke", "never"), failure,
+		start+": instantiating: trap: unreachable\n\tat boom (start_trap[0]:0x")
+	requireFailure(t, execute(`(module (memory 1) (data (i32.const 65536) "x") (func (export "_start")))`, "run", "-"),
+		failure, "stdin: instantiating: trap: out of bounds memory access")
+}
+
+func TestCompilerIsUsedOrRefused(t *testing.T) {
+	vector := `(module (func (export "f") (drop (v128.const i64x2 0 0))))`
+	for _, compiler := range []wasmer.Compiler{wasmer.Cranelift, wasmer.Singlepass, wasmer.LLVM} {
+		r := execute("", "run", fixture("simple.wasm"), "--compiler", compiler.String(), "--invoke", "sum", "1", "2")
+		if !wasmer.Available(compiler) {
+			requireFailure(t, r, failure, "not part of this build; it has "+available())
+			continue
+		}
+		require.Equal(t, result{success, "3\n", ""}, r)
+		r = execute(vector, "run", "-", "--compiler", compiler.String(), "--invoke", "f")
+		if compiler == wasmer.Singlepass {
+			requireFailure(t, r, failure, "SIMD")
+		} else {
+			require.Equal(t, success, r.status, r.stderr)
+		}
+	}
+}
