@@ -33,14 +33,14 @@ pub struct wasmergo_engine_config {
 /// An engine; immutable, any thread may use it.
 #[allow(non_camel_case_types)]
 pub struct wasmergo_engine {
-    compiler: wasmergo_compiler,
+    pub(crate) compiler: wasmergo_compiler,
     threads: Option<NonZero<usize>>,
     pub(crate) features: Features,
     pub(crate) target: Target,
 }
 
 impl wasmergo_engine {
-    fn new(config: &wasmergo_engine_config) -> Result<Self, Error> {
+    pub(crate) fn new(config: &wasmergo_engine_config) -> Result<Self, Error> {
         let compiler = compiler(config.compiler)?;
         let target = Target::default();
         let mut features = configure(compiler, None)?.supported_features_for_target(&target);

@@ -46,3 +46,19 @@ impl wasmergo_extern {
         unsafe { &mut *(*self.store).objects.get() }
     }
 }
+
+/// The present size of a memory in pages, or of a table in elements; 0 for others.
+///
+/// # Safety
+/// The caller holds the store.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_extern_size(item: &wasmergo_extern) -> u64 {
+    crate::guard::infallible(|| {
+        let objects = unsafe { item.objects() };
+        match &item.item {
+            Item::Other(VMExtern::Memory(handle)) => handle.get(objects).get_runtime_size().into(),
+            Item::Other(VMExtern::Table(handle)) => handle.get(objects).get_runtime_size().into(),
+            _ => 0,
+        }
+    })
+}

@@ -4,15 +4,11 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard;
 use crate::store::wasmergo_store;
-use crate::thread;
+use crate::{stack, thread};
+use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use wasmer_types::RawValue;
-use wasmer_vm::{VMConfig, catch_traps};
-
-/// The stack that guest code runs on: wasmer's default size.
-pub(crate) static VM_CONFIG: VMConfig = VMConfig {
-    wasm_stack_size: None,
-};
+use wasmer_vm::catch_traps;
 
 /// The call succeeded.
 pub const WASMERGO_OK: u32 = 0;
@@ -27,11 +23,14 @@ pub(crate) struct Call {
     pub trap_handler: usize,
     /// The call of the same store that this one is nested in.
     pub outer: *const Call,
+    /// The upper end of the stack that its guest runs on.
+    pub stack: Cell<usize>,
 }
 
-/// Runs guest code of the store. The way of a call that succeeds is kept short: errors are made on another.
+/// Runs guest code of the store; the body notes the guest's stack. The way of a call that succeeds is kept short: errors
+/// are made on another.
 #[inline(always)]
-pub(crate) fn run<E>(store: &wasmergo_store, body: impl FnOnce() -> Result<(), E>) -> u32
+pub(crate) fn run<E>(store: &wasmergo_store, body: impl FnOnce(*const Call) -> Result<(), E>) -> u32
 where
     Error: From<E>,
 {
@@ -41,9 +40,10 @@ where
     let call = Call {
         trap_handler: thread::trap_handler(),
         outer: store.call.get(),
+        stack: Cell::new(0),
     };
     store.call.set(&call);
-    let result = panic::catch_unwind(AssertUnwindSafe(body));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
     store.call.set(call.outer);
     match result {
         Ok(Ok(())) => WASMERGO_OK,
@@ -82,8 +82,9 @@ pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) 
     // Copied: the closure runs on another stack and must own what it uses. This is wasmer's `wasmer_call_trampoline`,
     // which is not inlined here.
     let callee = *callee;
-    run(unsafe { &*target.store }, || unsafe {
-        catch_traps(None, &VM_CONFIG, move || {
+    run(unsafe { &*target.store }, |call| unsafe {
+        catch_traps(None, &stack::VM_CONFIG, move || {
+            (*call).stack.set(stack::guard());
             (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, values as *mut RawValue)
         })
     })

@@ -3,15 +3,16 @@
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
-use crate::function::{VM_CONFIG, run};
+use crate::function::run;
 use crate::guard::{fallible, guard};
 use crate::host::{self, wasmergo_import};
 use crate::memory::GuestTunables;
 use crate::module::{Compiled, wasmergo_module};
 use crate::store::wasmergo_store;
-use crate::thread;
+use crate::{stack, thread};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
+use wasmer_compiler::ArtifactCreate;
 use wasmer_types::entity::EntityRef;
 use wasmer_types::{ExportIndex, FunctionIndex, FunctionType, ImportIndex};
 use wasmer_vm::{VMCallerCheckedAnyfunc, VMExtern, VMFunctionContext, VMInstance};
@@ -137,13 +138,15 @@ impl wasmergo_instance {
 /// # Safety
 /// Called once, before any other use; the caller holds the store.
 #[unsafe(no_mangle)]
+#[allow(clippy::result_large_err)] // wasmer's
 pub unsafe extern "C" fn wasmergo_instance_start(instance: &wasmergo_instance) -> u32 {
-    run(unsafe { &*instance.store }, || unsafe {
-        instance.module.artifact.finish_instantiation(
-            &VM_CONFIG,
-            None,
-            &mut *instance.instance.get(),
-        )
+    run(unsafe { &*instance.store }, |call| unsafe {
+        let artifact = &instance.module.artifact;
+        if artifact.module_info().start_function.is_some() {
+            let end = stack::guard_next().map_err(wasmer_compiler::InstantiationError::Start)?;
+            (*call).stack.set(end);
+        }
+        artifact.finish_instantiation(&stack::VM_CONFIG, None, &mut *instance.instance.get())
     })
 }
 

@@ -31,6 +31,7 @@ mod instance;
 mod memory;
 mod module;
 mod signature;
+mod stack;
 mod store;
 mod thread;
 mod types;

@@ -10,13 +10,14 @@ use std::cell::UnsafeCell;
 use std::collections::HashSet;
 use std::ptr::{self, NonNull};
 use std::sync::Mutex;
+use std::time::Duration;
 use wasmer_compiler::{BaseTunables, Tunables};
 use wasmer_types::{
     MemoryError, MemoryStyle, MemoryType, Pages, TableStyle, TableType, WASM_PAGE_SIZE,
 };
 use wasmer_vm::{
-    LinearMemory, MaybeInstanceOwned, VMExtern, VMMemory, VMMemoryDefinition, VMTable,
-    VMTableDefinition,
+    ExpectedValue, LinearMemory, MaybeInstanceOwned, NotifyLocation, ThreadConditions, VMExtern,
+    VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition, WaiterError,
 };
 
 /// The 4 GiB that an index can address, and the guard behind them that an offset can reach.
@@ -133,6 +134,8 @@ struct GuestMemory {
     /// The size, here too: a failed instantiation frees the definition before the memory.
     pages: Pages,
     definition: MaybeInstanceOwned<VMMemoryDefinition>,
+    /// Of a shared memory: who waits at which address.
+    conditions: Option<ThreadConditions>,
 }
 
 // The pointers lead to the memory's own mapping and to its definition, which the owning store keeps alive.
@@ -169,6 +172,7 @@ impl GuestMemory {
             reservation: Some(reservation),
             ty: *ty,
             pages: ty.minimum,
+            conditions: ty.shared.then(ThreadConditions::new),
             definition: match place {
                 Some(place) => {
                     unsafe { place.write(definition) };
@@ -235,6 +239,32 @@ impl LinearMemory for GuestMemory {
             message: "copy".into(),
         })
     }
+
+    unsafe fn do_wait(
+        &mut self,
+        address: u32,
+        expected: ExpectedValue,
+        timeout: Option<Duration>,
+    ) -> Result<u32, WaiterError> {
+        let place = NotifyLocation {
+            address,
+            memory_base: unsafe { self.definition.as_ptr().as_ref() }.base,
+        };
+        match &mut self.conditions {
+            Some(conditions) => unsafe { conditions.do_wait(place, expected, timeout) },
+            None => Err(WaiterError::Unimplemented),
+        }
+    }
+
+    fn do_notify(&mut self, address: u32, count: u32) -> u32 {
+        self.conditions
+            .as_mut()
+            .map_or(0, |conditions| conditions.do_notify(address, count))
+    }
+
+    fn thread_conditions(&self) -> Option<&ThreadConditions> {
+        self.conditions.as_ref()
+    }
 }
 
 impl Drop for GuestMemory {
@@ -281,24 +311,18 @@ impl Tunables for GuestTunables {
     fn create_host_memory(
         &self,
         ty: &MemoryType,
-        style: &MemoryStyle,
+        _: &MemoryStyle,
     ) -> Result<VMMemory, MemoryError> {
-        match ty.shared {
-            true => BaseTunables::new().create_host_memory(ty, style),
-            false => Self::memory(ty, None),
-        }
+        Self::memory(ty, None)
     }
 
     unsafe fn create_vm_memory(
         &self,
         ty: &MemoryType,
-        style: &MemoryStyle,
+        _: &MemoryStyle,
         place: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
-        match ty.shared {
-            true => unsafe { BaseTunables::new().create_vm_memory(ty, style, place) },
-            false => Self::memory(ty, Some(place)),
-        }
+        Self::memory(ty, Some(place))
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {
@@ -334,6 +358,7 @@ const _: () = {
     );
 };
 
+#[allow(clippy::mut_from_ref)] // the store's holder is the only one
 fn get(memory: &wasmergo_extern) -> Result<&mut VMMemory, Error> {
     match memory.item {
         Item::Other(VMExtern::Memory(handle)) => Ok(handle.get_mut(unsafe { memory.objects() })),
@@ -370,18 +395,12 @@ pub unsafe extern "C" fn wasmergo_memory_grow(
     })
 }
 
-/// Notes that the memory's bytes are shown as a slice: its address range is never recycled.
+/// Notes that the bytes of the memory with this base are shown as a slice: its address range is never recycled. The
+/// memory must stay alive meanwhile; its store need not be held.
 #[unsafe(no_mangle)]
-pub extern "C" fn wasmergo_memory_show(memory: &wasmergo_extern) -> wasmergo_bytes {
+pub extern "C" fn wasmergo_memory_show(base: usize) -> wasmergo_bytes {
     fallible(|| {
-        let memory = get(memory)?;
-        if let Ok(shared) = memory.as_shared() {
-            // wasmer owns shared mappings: one more reference, never dropped, keeps the range.
-            std::mem::forget(shared);
-        } else {
-            let base = unsafe { memory.vmmemory().as_ref() }.base as usize;
-            arena().shown.get_or_insert_default().insert(base);
-        }
+        arena().shown.get_or_insert_default().insert(base);
         Ok(())
     })
 }

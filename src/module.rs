@@ -68,7 +68,7 @@ pub unsafe extern "C" fn wasmergo_module_validate(
 ) -> wasmergo_bytes {
     fallible(|| {
         let binary = validate::binary(unsafe { borrow(bytes, len) })?;
-        validate::validate(&binary, &engine.features)
+        validate::validate(&binary, engine)
     })
 }
 
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn wasmergo_module_compile(
 ) -> wasmergo_bytes {
     fallible(|| {
         let binary = validate::binary(unsafe { borrow(bytes, len) })?;
-        validate::validate(&binary, &engine.features)?;
+        validate::validate(&binary, engine)?;
         let wasmer_engine = engine.wasmer_engine()?;
         let artifact = wasmer_engine.compile(&binary)?;
         unsafe { write(out, artifact, wasmer_engine, engine) };

@@ -8,8 +8,9 @@ use crate::guard::{fallible, infallible};
 use crate::instance::wasmergo_instance;
 use crate::memory::GuestTunables;
 use crate::signature::SignatureTable;
-use crate::thread;
+use crate::{stack, thread};
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::mem::MaybeUninit;
 use std::sync::Mutex;
 use wasmer_compiler::Tunables;
 use wasmer_types::{MemoryType, Pages};
@@ -34,7 +35,8 @@ pub struct wasmergo_store {
     pub(crate) error: RefCell<Option<Error>>,
     /// The innermost running call; null if there is none.
     pub(crate) call: Cell<*const Call>,
-    scratch: Box<[u128]>,
+    /// Not initialized: most of it is never touched.
+    scratch: Box<[MaybeUninit<u128>]>,
 }
 
 impl wasmergo_store {
@@ -70,7 +72,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             externs: Mutex::default(),
             error: RefCell::default(),
             call: Cell::new(std::ptr::null()),
-            scratch: vec![0; WASMERGO_SCRATCH_SLOTS].into(),
+            scratch: Box::new_uninit_slice(WASMERGO_SCRATCH_SLOTS),
         });
         unsafe {
             scratch.write(store.scratch.as_mut_ptr().cast());
@@ -130,6 +132,10 @@ pub unsafe extern "C" fn wasmergo_store_abandon(store: &wasmergo_store) -> wasme
             return Ok(());
         };
         store.call.set(call.outer);
-        unsafe { thread::restore_trap_handler(call.trap_handler) }
+        unsafe {
+            thread::restore_trap_handler(call.trap_handler)?;
+            stack::free(call.stack.get());
+        }
+        Ok(())
     })
 }

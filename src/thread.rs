@@ -2,11 +2,12 @@
 //! pointer to the trap handler of the running call.
 
 use crate::error::{Error, wasmergo_error_kind};
+use crate::stack::VM_CONFIG;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Once;
 use std::sync::atomic::{AtomicIsize, Ordering};
-use wasmer_vm::{VMConfig, catch_traps, on_host_stack};
+use wasmer_vm::{catch_traps, on_host_stack};
 
 /// A call is refused when less is left: room for wasmer and for the way to Go.
 const RESERVE: usize = 256 << 10;
@@ -45,7 +46,7 @@ fn os_stack() -> Option<Range<usize>> {
 }
 
 #[inline(always)]
-fn stack_pointer() -> usize {
+pub(crate) fn stack_pointer() -> usize {
     let here = 0u8;
     std::ptr::from_ref(std::hint::black_box(&here)) as usize
 }
@@ -109,14 +110,7 @@ fn search() -> Option<isize> {
                     .collect::<Vec<_>>()
             })
         };
-        catch_traps(
-            None,
-            &VMConfig {
-                wasm_stack_size: None,
-            },
-            scan,
-        )
-        .ok()?
+        catch_traps(None, &VM_CONFIG, scan).ok()?
     };
     let after: Vec<usize> = during.into_iter().filter(|at| read(*at) == 0).collect();
     match after[..] {
@@ -210,15 +204,7 @@ mod tests {
         std::thread::spawn(|| assert_eq!(trap_handler(), 0))
             .join()
             .unwrap();
-        let during = unsafe {
-            catch_traps(
-                None,
-                &VMConfig {
-                    wasm_stack_size: None,
-                },
-                || on_host_stack(trap_handler),
-            )
-        };
+        let during = unsafe { catch_traps(None, &VM_CONFIG, || on_host_stack(trap_handler)) };
         assert_ne!(during.unwrap(), 0);
         assert_eq!(trap_handler(), 0);
     }

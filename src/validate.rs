@@ -1,6 +1,7 @@
 //! Validation before any compiler sees a module: it gives the offset and the function of the first error, and it is
 //! where type collisions and component binaries are found.
 
+use crate::engine::{wasmergo_compiler, wasmergo_engine};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::signature::SignatureTable;
 use std::borrow::Cow;
@@ -51,12 +52,45 @@ fn core_module(binary: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Error> {
 }
 
 /// Checks the module against the features, and its function types against each other.
-pub(crate) fn validate(binary: &[u8], features: &Features) -> Result<(), Error> {
-    Validator::new_with_features(wasm_features(features))
+pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Error> {
+    Validator::new_with_features(wasm_features(&engine.features))
         .validate_all(binary)
         .map_err(|error| invalid(binary, &error))?;
     let types = function_types(binary).map_err(|error| invalid(binary, &error))?;
-    SignatureTable::default().insert_all(types.iter())
+    SignatureTable::default().insert_all(types.iter())?;
+    if engine.compiler == wasmergo_compiler::Singlepass {
+        refuse_imports_with_results(binary, &types).map_err(|error| invalid(binary, &error))??;
+    }
+    Ok(())
+}
+
+/// Singlepass answers imported functions with several results with a panic.
+fn refuse_imports_with_results(
+    binary: &[u8],
+    types: &[FunctionType],
+) -> Result<Result<(), Error>, BinaryReaderError> {
+    for payload in Parser::new(0).parse_all(binary) {
+        let Payload::ImportSection(imports) = payload? else {
+            continue;
+        };
+        for import in imports.into_imports() {
+            let import = import?;
+            let TypeRef::Func(ty) = import.ty else {
+                continue;
+            };
+            if types
+                .get(ty as usize)
+                .is_some_and(|ty| ty.results().len() > 1)
+            {
+                let message = format!(
+                    "the compiler singlepass cannot import functions with several results: {:?}.{:?}",
+                    import.module, import.name
+                );
+                return Ok(Err(Error::new(wasmergo_error_kind::Unsupported, message)));
+            }
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn invalid(binary: &[u8], error: &BinaryReaderError) -> Error {
@@ -166,12 +200,21 @@ fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::wasmergo_engine_config;
+
+    fn engine() -> wasmergo_engine {
+        wasmergo_engine::new(&wasmergo_engine_config {
+            compiler: wasmergo_compiler::Cranelift as u32,
+            compile_threads: 0,
+        })
+        .unwrap()
+    }
 
     #[test]
     fn an_invalid_body_is_named_with_offset_and_function() {
         let text = r#"(module (import "a" "b" (func)) (func $fine) (func $broken (result i32) i64.const 1))"#;
         let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
-        let error = validate(&binary, &Features::default()).unwrap_err();
+        let error = validate(&binary, &engine()).unwrap_err();
         assert_eq!(error.kind, wasmergo_error_kind::Invalid);
         assert!(error.offset > 8, "{error:?}");
         assert!(
@@ -193,7 +236,7 @@ mod tests {
         };
         let text = format!("(module {} {})", func(&a), func(&b));
         let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
-        let error = validate(&binary, &Features::default()).unwrap_err();
+        let error = validate(&binary, &engine()).unwrap_err();
         assert_eq!(error.kind, wasmergo_error_kind::SignatureCollision);
     }
 }

@@ -35,7 +35,7 @@ func (g *gate) closed() bool { return g.state.Load()&gateClosed != 0 }
 
 // tryEnterClosed enters a closed gate that nobody is in.
 func (g *gate) tryEnterClosed() bool {
-	return g.state.CompareAndSwap(gateClosed|gateFree, gateClosed|gateHeld)
+	return g.state.CompareAndSwap(gateClosed, gateClosed|gateHeld)
 }
 
 // wait enters as soon as the gate is free, or returns ErrClosed or the context's error.

@@ -32,39 +32,47 @@ func init() { ffi.SetHostCall(enterHost) }
 // the host function runs.
 func enterHost(store uint64, function uint32, values unsafe.Pointer, thread uintptr) uint32 {
 	s := storeOf(store)
-	if s.hostThread.Load() != thread {
-		s.hostThread.Store(thread)
-	}
-	if s.ctx.Err() != nil {
-		s.failure = failure{err: interrupted(s.ctx)}
-		return 1
-	}
+	outer := s.hostThread.Load()
+	s.hostThread.Store(thread)
 	h := s.hosts[function]
-	return s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width))
+	status := s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width), outer)
+	s.hostThread.Store(outer)
+	return status
 }
 
 // runHost calls a host function. Nothing unwinds over the frames of the guest: an error, a panic or the goroutine's
 // end is kept, and the guest ended.
-func (s *Store) runHost(h *hostFunction, values []ffi.Slot) (status uint32) {
-	returned := false
+func (s *Store) runHost(h *hostFunction, values []ffi.Slot, outer uintptr) uint32 {
+	ended := true // the goroutine's end is what neither returns nor panics
 	defer func() {
-		if returned {
-			return
+		if ended {
+			s.hostThread.Store(outer)
+			s.abandon()
 		}
-		if value := recover(); value != nil {
-			s.failure = failure{panicked: true, value: value}
-			status = 1
-			return
-		}
-		s.abandon()
 	}()
-	err := h.call(&h.caller, values)
-	returned = true
-	if err != nil {
-		s.failure = failure{err: err}
-		return 1
+	panicked, value, err := s.callHost(h, values)
+	ended = false
+	if err == nil && !panicked {
+		return 0
 	}
-	return 0
+	s.failure = failure{err: err, panicked: panicked, value: value}
+	return 1
+}
+
+func (s *Store) callHost(h *hostFunction, values []ffi.Slot) (panicked bool, value any, err error) {
+	panicked = true
+	defer func() {
+		if panicked {
+			value = recover()
+		}
+	}()
+	if s.ctx.Err() != nil {
+		err = interrupted(s.ctx)
+	} else {
+		err = h.call(&h.caller, values)
+	}
+	panicked = false
+	return false, nil, err
 }
 
 // abandon gives up the running call, because its goroutine ends (runtime.Goexit, t.FailNow): the goroutine goes on

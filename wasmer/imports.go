@@ -203,47 +203,59 @@ func (item importItem) typ() ExternType {
 func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 	s := instance.store
 	list := make([]ffi.Import, 0, len(instance.module.imports))
-	var missing []ImportError
+	var refused []ImportError
 	for _, want := range instance.module.imports {
 		item, ok := i.find(want.Module, want.Name)
 		if !ok {
 			item, ok = s.find(want.Module, want.Name)
 		}
 		if !ok {
-			missing = append(missing, ImportError{
+			refused = append(refused, ImportError{
 				Module: want.Module, Name: want.Name, Want: want.Type, Hint: i.hint(want),
 			})
-			continue
-		}
-		if given := item.typ(); !want.Type.accepts(given) {
-			missing = append(missing, ImportError{Module: want.Module, Name: want.Name, Want: want.Type, Given: &given})
 			continue
 		}
 		if other := item.store(); other != nil && other != s {
 			return nil, errStores
 		}
-		switch {
-		case item.memory != nil:
-			if item.memory.closed.Load() {
-				return nil, ErrClosed
-			}
-			list = append(list, ffi.Import{Item: item.memory.item})
-		case item.instance != nil:
-			if item.instance.closed.Load() {
-				return nil, ErrClosed
-			}
-			list = append(list, ffi.Import{Item: item.instance.ptr.Export(item.position)})
-		default:
-			width := max(len(item.host.typ.Params), len(item.host.typ.Results))
-			h := &hostFunction{call: item.host.call, caller: Caller{instance}, width: width}
-			list = append(list, ffi.Import{Function: uint32(len(s.hosts))})
-			s.hosts = append(s.hosts, h)
+		given := item.typ()
+		resolved, err := item.resolve(instance)
+		if err != nil {
+			return nil, err
 		}
+		if given.Kind == ExternMemory || given.Kind == ExternTable {
+			given.Limits.Min = resolved.Item.Size() // what counts is the present size
+		}
+		if !want.Type.accepts(given) {
+			refused = append(refused, ImportError{Module: want.Module, Name: want.Name, Want: want.Type, Given: &given})
+			continue
+		}
+		list = append(list, resolved)
 	}
-	if missing != nil {
-		return nil, &LinkError{Imports: missing}
+	if refused != nil {
+		return nil, &LinkError{Imports: refused}
 	}
 	return list, nil
+}
+
+// resolve gives the item to an instance that imports it.
+func (item importItem) resolve(instance *Instance) (ffi.Import, error) {
+	switch {
+	case item.memory != nil:
+		if item.memory.closed.Load() {
+			return ffi.Import{}, ErrClosed
+		}
+		return ffi.Import{Item: item.memory.item}, nil
+	case item.instance != nil:
+		if item.instance.closed.Load() {
+			return ffi.Import{}, ErrClosed
+		}
+		return ffi.Import{Item: item.instance.ptr.Export(item.position)}, nil
+	}
+	s := instance.store
+	width := max(len(item.host.typ.Params), len(item.host.typ.Results))
+	s.hosts = append(s.hosts, &hostFunction{call: item.host.call, caller: Caller{instance}, width: width})
+	return ffi.Import{Function: uint32(len(s.hosts) - 1)}, nil
 }
 
 // find looks an import up among the named instances.

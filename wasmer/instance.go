@@ -67,7 +67,7 @@ func Instantiate(ctx context.Context, module *Module, imports *Imports) (i *Inst
 	if shared != nil {
 		return instantiate(ctx, shared, module, imports)
 	}
-	store, err := newPrivateStore(module.engine)
+	store, err := newPrivateStore()
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +96,9 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	if err := s.beginHosted(ctx, 0, &frame); err != nil {
 		return nil, err
 	}
+	if s.maxDepth == 0 {
+		s.maxDepth = module.engine.config.MaxCallDepth
+	}
 	hosts := len(s.hosts)
 	list, err := imports.resolve(i)
 	if err == nil {
@@ -108,11 +111,15 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 		return nil, err
 	}
 	i.addMemories()
+	s.hold() // before the start function, in which the instance can be closed
 	if status := i.ptr.Start(); status != ffi.OK {
+		defer i.Close() // a host function may have kept it
 		return nil, s.fail(&frame, "instantiate", status)
 	}
 	s.end(&frame)
-	s.hold()
+	if i.closed.Load() {
+		return nil, ErrClosed
+	}
 	return i, nil
 }
 
@@ -219,9 +226,7 @@ func (i *Instance) Close() error {
 	if i == nil || i.store == nil || i.closed.Swap(true) {
 		return nil
 	}
-	if i.name != "" {
-		i.store.settle(i.name, nil)
-	}
+	i.store.forget(i)
 	i.store.drop()
 	return nil
 }

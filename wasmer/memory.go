@@ -39,7 +39,7 @@ type Memory struct {
 // NewMemory makes a memory of minPages to maxPages pages of 64 KiB, to be imported. The first instantiation that
 // imports it adopts it: the instance is made in the memory's store.
 func NewMemory(minPages, maxPages uint32) (*Memory, error) {
-	store, err := newPrivateStore(nil)
+	store, err := newPrivateStore()
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +100,9 @@ func (m *Memory) Length() uint32 { return uint32(min(m.Size(), math.MaxUint32)) 
 // Data is the memory itself, not a copy: changes are seen by the guest and the other way round. It is nil after Close.
 //
 // The slice is bounded by the size at the time of Data. When the memory grows it still shows the same bytes, without
-// the new ones: ask again after anything that can grow it. It must not be used after Close; if it is, it shows zeros,
-// and what is written to it is lost, but it never shows the bytes of another instance: an address range that was handed
-// out is never used for another memory.
+// the new ones: ask again after anything that can grow it. It does not keep the instance alive, and must not be used
+// after Close or collection; if it is, it shows zeros, and what is written to it is lost, but it never shows the bytes of
+// another instance: an address range that was handed out is never used for another memory.
 func (m *Memory) Data() []byte {
 	data, err := m.access()
 	if err != nil {
@@ -113,7 +113,7 @@ func (m *Memory) Data() []byte {
 		return []byte{}
 	}
 	if !m.shown.Load() {
-		if err := m.item.ShowMemory(); err != nil {
+		if err := m.definition.Show(); err != nil {
 			return nil
 		}
 		m.shown.Store(true)
@@ -347,9 +347,11 @@ func (m *Memory) WriteFloat64Le(offset uint64, v float64) error {
 // Close ends the use of the memory by the host. A memory made by NewMemory is freed with the last instance that has
 // it; one of an instance, or of a store, is freed with that. Closing twice, or a nil memory, does nothing.
 func (m *Memory) Close() error {
-	if m == nil || m.instance != nil || m.closed.Swap(true) {
+	if m == nil || m.closed.Swap(true) {
 		return nil
 	}
-	m.store.drop()
+	if m.instance == nil {
+		m.store.drop()
+	}
 	return nil
 }

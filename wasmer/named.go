@@ -36,7 +36,7 @@ func decodeNamed(p any, bits uint64, t ValueType) {
 func setNumber(v reflect.Value, bits uint64, t ValueType) {
 	switch {
 	case t == ValueTypeF32:
-		v.SetFloat(float64(math.Float32frombits(uint32(bits))))
+		v.Set(reflect.ValueOf(math.Float32frombits(uint32(bits))).Convert(v.Type()))
 	case t == ValueTypeF64:
 		v.SetFloat(math.Float64frombits(bits))
 	case t == ValueTypeI32 && v.CanInt():
@@ -53,7 +53,7 @@ func setNumber(v reflect.Value, bits uint64, t ValueType) {
 func getNumber(v reflect.Value, t ValueType) uint64 {
 	switch {
 	case t == ValueTypeF32:
-		return uint64(math.Float32bits(float32(v.Float())))
+		return uint64(math.Float32bits(single(v)))
 	case t == ValueTypeF64:
 		return math.Float64bits(v.Float())
 	case v.CanInt() && t == ValueTypeI32:
@@ -62,4 +62,9 @@ func getNumber(v reflect.Value, t ValueType) uint64 {
 		return uint64(v.Int())
 	}
 	return v.Uint()
+}
+
+// single is a float32 as it is: by way of float64, as Value.Float goes, a signaling NaN would change.
+func single(v reflect.Value) float32 {
+	return v.Convert(reflect.TypeFor[float32]()).Interface().(float32)
 }

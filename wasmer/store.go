@@ -20,16 +20,15 @@ import (
 //
 // See https://webassembly.github.io/spec/core/exec/runtime.html#store
 type Store struct {
-	ptr      *ffi.Store
-	slot     *slot
-	maxDepth int
-	cleanup  runtime.Cleanup
+	ptr     *ffi.Store
+	slot    *slot
+	cleanup runtime.Cleanup
 
 	gate gate
 	// pins counts accesses to memories from outside of the gate. Nothing is freed while there are any.
 	pins atomic.Int64
-	// hostThread is the thread of the running call, from its first host call on: a caller on that thread can only be
-	// a host function of the call, because cgo locks a host function's goroutine to its thread.
+	// hostThread is the thread on which a host function of this store runs right now; 0 if none does. cgo locks that
+	// goroutine to the thread, so whoever calls on it is that host function.
 	hostThread atomic.Uintptr
 
 	// The rest belongs to who holds the gate.
@@ -37,8 +36,8 @@ type Store struct {
 	scratch []ffi.Slot
 	// top is the first free slot of the scratch area.
 	top int
-	// depth counts the nested calls.
-	depth int
+	// depth counts the nested calls, up to maxDepth.
+	depth, maxDepth int
 	// ctx is the innermost call's.
 	ctx context.Context
 	// failure is what a host function left for the call that it ends.
@@ -68,6 +67,10 @@ func NewStore(engine *Engine) (*Store, error) {
 	if engine != nil {
 		depth = engine.config.MaxCallDepth
 	}
+	return newStore(depth)
+}
+
+func newStore(depth int) (*Store, error) {
 	slot := takeSlot()
 	ptr, scratch, err := ffi.NewStore(slot.id)
 	if err != nil {
@@ -79,9 +82,10 @@ func NewStore(engine *Engine) (*Store, error) {
 	return s, nil
 }
 
-// newPrivateStore makes a store that ends with the last user: hold begins a use, drop ends it.
-func newPrivateStore(engine *Engine) (*Store, error) {
-	s, err := NewStore(engine)
+// newPrivateStore makes a store that ends with the last user: hold begins a use, drop ends it. The first instance
+// brings the limits of its engine.
+func newPrivateStore() (*Store, error) {
+	s, err := newStore(0)
 	if err == nil {
 		s.private = true
 	}
@@ -171,8 +175,13 @@ func (s *Store) entered() {
 
 // onHostThread reports whether this goroutine runs a host function of the call that holds the store.
 func (s *Store) onHostThread() bool {
-	thread := s.hostThread.Load()
-	return thread != 0 && thread == ffi.ThreadID()
+	if s.hostThread.Load() == 0 {
+		return false
+	}
+	// Locked, this goroutine cannot move between the two looks, and no other one can run a host function here.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return s.hostThread.Load() == ffi.ThreadID()
 }
 
 func (s *Store) enterAgain() error {
@@ -191,13 +200,15 @@ func (s *Store) wait(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if err := s.gate.wait(ctx); errors.Is(err, ErrClosed) {
-		s.freeIfUnused()
-		return err
-	} else if err != nil {
-		return fmt.Errorf("%w while waiting for the store: %w", ErrInterrupted, err)
+	err := s.gate.wait(ctx)
+	if err == nil {
+		return nil
 	}
-	return nil
+	s.freeIfUnused() // it may have been our turn to leave a closed gate
+	if errors.Is(err, ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%w while waiting for the store: %w", ErrInterrupted, err)
 }
 
 func (s *Store) leave() {
@@ -206,9 +217,6 @@ func (s *Store) leave() {
 		return
 	}
 	s.slot.store = nil
-	if s.hostThread.Load() != 0 {
-		s.hostThread.Store(0)
-	}
 	s.leaveGate()
 }
 
@@ -289,7 +297,7 @@ func (s *Store) fail(f *frame, op string, status ffi.Status) error {
 	var err error
 	failed := s.failure
 	s.failure = failure{}
-	if status == ffi.HostFailed {
+	if status == ffi.HostFailed && (failed.err != nil || failed.panicked) {
 		err = failed.err
 	} else if e := s.ptr.Error(); e != nil {
 		err = translate(op, e)
@@ -316,7 +324,8 @@ func interrupted(ctx context.Context) error {
 
 // Instantiate makes an instance in the store. With a name, other modules of the store can import from it; names are
 // unique, and free again after Close. Imports that are not in the list are looked up among the named instances.
-func (s *Store) Instantiate(ctx context.Context, name string, module *Module, imports *Imports) (*Instance, error) {
+func (s *Store) Instantiate(ctx context.Context, name string, module *Module, imports *Imports,
+) (instance *Instance, err error) {
 	if s == nil {
 		return nil, ErrClosed
 	}
@@ -325,8 +334,8 @@ func (s *Store) Instantiate(ctx context.Context, name string, module *Module, im
 			return nil, err
 		}
 	}
-	instance, err := instantiate(ctx, s, module, imports)
-	s.settle(name, instance)
+	defer func() { s.settle(name, instance) }() // also if a host function panics
+	instance, err = instantiate(ctx, s, module, imports)
 	return instance, err
 }
 
@@ -352,12 +361,21 @@ func (s *Store) settle(name string, instance *Instance) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if instance == nil {
+	if instance == nil || instance.closed.Load() {
 		delete(s.named, name)
 		return
 	}
 	instance.name = name
 	s.named[name] = instance
+}
+
+// forget frees the name of an instance that was closed.
+func (s *Store) forget(instance *Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.named[instance.name] == instance {
+		delete(s.named, instance.name)
+	}
 }
 
 // Instance is the instance of this name, or nil.

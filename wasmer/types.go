@@ -121,8 +121,8 @@ func (l Limits) String() string {
 	return fmt.Sprint(l.Min)
 }
 
-// includes reports whether something with the limits l can be imported where want is asked for.
-func (l Limits) includes(want Limits) bool {
+// within reports whether something with the limits l can be imported where want is asked for.
+func (l Limits) within(want Limits) bool {
 	return l.Min >= want.Min && (!want.HasMax || l.HasMax && l.Max <= want.Max)
 }
 
@@ -180,17 +180,18 @@ func (t ExternType) String() string {
 	return strings.Replace(t.Function.String(), "(func", "(tag", 1)
 }
 
-// accepts reports whether an extern of type have can be imported as t. Of tables and memories only the declared
-// limits are compared; the engine compares the current size.
+// accepts reports whether an extern of type have can be imported as t.
+//
+// See https://webassembly.github.io/spec/core/valid/matching.html#import-subtyping
 func (t ExternType) accepts(have ExternType) bool {
 	if t.Kind != have.Kind {
 		return false
 	}
 	switch t.Kind {
 	case ExternTable:
-		return t.Value == have.Value && (!t.Limits.HasMax || have.Limits.includes(Limits{Max: t.Limits.Max, HasMax: true}))
+		return t.Value == have.Value && have.Limits.within(t.Limits)
 	case ExternMemory:
-		return t.Shared == have.Shared && (!t.Limits.HasMax || have.Limits.includes(Limits{Max: t.Limits.Max, HasMax: true}))
+		return t.Shared == have.Shared && have.Limits.within(t.Limits)
 	case ExternGlobal:
 		return t.Value == have.Value && t.Mutable == have.Mutable
 	}

@@ -113,6 +113,10 @@ func toValue(arg any, t ValueType) (Value, error) {
 		if t == ValueTypeI64 {
 			return I64(arg), nil
 		}
+	case float32:
+		if t == ValueTypeF32 {
+			return F32(arg), nil
+		}
 	case float64:
 		if t == ValueTypeF64 {
 			return F64(arg), nil
@@ -124,6 +128,9 @@ func toValue(arg any, t ValueType) (Value, error) {
 		return Value{}, fmt.Errorf("is %v of type %v, want %v", arg, arg.Type(), t)
 	}
 	v := reflect.ValueOf(arg)
+	if v.Kind() == reflect.Float32 && t == ValueTypeF32 {
+		return F32(single(v)), nil
+	}
 	switch integer := t == ValueTypeI32 || t == ValueTypeI64; {
 	case integer && v.CanInt():
 		if n := v.Int(); t == ValueTypeI64 {

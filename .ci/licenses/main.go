@@ -25,6 +25,9 @@ var byName = map[string]string{
 	"colored":  "MPL-2.0", // of libwild, the linker in wasmer-compiler
 	"dynasm":   "MPL-2.0", // the assembler of the Singlepass compiler, unchanged
 	"dynasmrt": "MPL-2.0",
+	// Published under the Business Source License, which the README tells of.
+	"wasmer-compiler-singlepass": "BUSL-1.1",
+	"wasmer-compiler-llvm":       "BUSL-1.1", // only with the feature llvm
 }
 
 func main() {

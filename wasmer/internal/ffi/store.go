@@ -77,6 +77,9 @@ func (i *Instance) Export(position int) *Extern {
 	return (*Extern)(unsafe.Pointer(C.wasmergo_instance_export(i.c(), C.size_t(position))))
 }
 
+// Size is the present size of a memory in pages, or of a table in elements.
+func (e *Extern) Size() uint64 { return uint64(C.wasmergo_extern_size(e.c())) }
+
 // MemoryDefinition is where a memory's bytes are now: it lies in Rust's memory and changes as the memory grows.
 type MemoryDefinition struct {
 	Base unsafe.Pointer
@@ -95,5 +98,7 @@ func (e *Extern) GrowMemory(pages uint64) (uint64, bool, error) {
 	return uint64(previous), uint64(previous) != ^uint64(0), err
 }
 
-// ShowMemory keeps the memory's address range from ever being another one's.
-func (e *Extern) ShowMemory() error { return err(C.wasmergo_memory_show(e.c())) }
+// Show keeps the address range of the memory from ever being another one's.
+func (d *MemoryDefinition) Show() error {
+	return err(C.wasmergo_memory_show(C.size_t(uintptr(d.Base))))
+}

@@ -215,6 +215,14 @@ wasmergo_bytes wasmergo_engine_new(const wasmergo_engine_config *config, wasmerg
 void wasmergo_engine_delete(wasmergo_engine *engine);
 
 /*
+ The present size of a memory in pages, or of a table in elements; 0 for others.
+
+ # Safety
+ The caller holds the store.
+ */
+uint64_t wasmergo_extern_size(const wasmergo_extern *item);
+
+/*
  Calls a function. `values` are 16-byte slots, arguments in, results out. Both parameters are addresses, as numbers:
  cgo would otherwise check on each call whether they are Go pointers.
 
@@ -293,9 +301,10 @@ wasmergo_bytes wasmergo_memory_grow(const wasmergo_extern *memory,
                                     uint64_t *previous);
 
 /*
- Notes that the memory's bytes are shown as a slice: its address range is never recycled.
+ Notes that the bytes of the memory with this base are shown as a slice: its address range is never recycled. The
+ memory must stay alive meanwhile; its store need not be held.
  */
-wasmergo_bytes wasmergo_memory_show(const wasmergo_extern *memory);
+wasmergo_bytes wasmergo_memory_show(size_t base);
 
 /*
  Translates the text format; binaries are copied as they are.

@@ -1,0 +1,126 @@
+package wasmer_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+func errorIsInterrupted(err error) bool { return errors.Is(err, wasmer.ErrInterrupted) }
+
+// atTheStacksEnd makes a module whose export "at" recurses to a depth and calls $end there; "deepest" only recurses.
+func atTheStacksEnd(imports, callEnd, functions string) string {
+	recurse := func(name, base string) string {
+		return fmt.Sprintf(`(func $%[1]s (export "%[1]s") (param $n i32) (result i32) (local %[2]s)
+			(if (result i32) (local.get $n)
+				(then (i32.add (call $%[1]s (i32.sub (local.get $n) (i32.const 1))) (i32.const 1)))
+				(else %[3]s)))`, name, strings.Repeat("i64 ", 8), base)
+	}
+	return "(module " + imports + recurse("deepest", "(i32.const 0)") + recurse("at", "(call $end)") +
+		"(func $end (result i32) " + callEnd + ")" + functions + ")"
+}
+
+// Functions with large frames, called anywhere near the end of the guest's stack, either run or trap. Large are locals,
+// operands, and what a call passes in memory; none may step over the guard page.
+func TestLargeFramesAtTheStacksEnd(t *testing.T) {
+	i64s := func(n int) string { return strings.Repeat(" i64", n) }
+	fives := func(n int) string { return strings.Repeat("(i64.const 5)", n) }
+	type guest struct{ name, text string }
+	guests := []guest{
+		{"locals", atTheStacksEnd("", "(call $big)", "(func $big (result i32) (local"+i64s(5000)+")"+
+			strings.Repeat("(local.set 1 (i64.const 1))(local.set 4999 (local.get 1))", 3)+"(i32.const 1))")},
+		{"params", atTheStacksEnd("", "(call $big "+fives(999)+")", "(func $big (param"+i64s(999)+") (result i32) (i32.const 1))")},
+		{"results", atTheStacksEnd("", "(call $big) "+strings.Repeat("drop ", 999)+"(i32.const 1)",
+			"(func $big (result"+i64s(999)+")"+fives(999)+")")},
+		{"import", atTheStacksEnd(`(import "env" "h" (func $h (param`+i64s(20)+")))", "(call $h "+fives(20)+") (i32.const 1)", "")},
+		{"indirect", atTheStacksEnd("", "(call_indirect (param"+i64s(600)+") (result"+i64s(600)+") "+fives(600)+"(i32.const 0))"+
+			strings.Repeat("drop ", 600)+"(i32.const 1)",
+			"(table 1 funcref) (elem (i32.const 0) $big) (func $big (param"+i64s(600)+") (result"+i64s(600)+")"+fives(600)+")")},
+	}
+	imports := wasmer.NewImports().Function("h", func(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _ int64) {})
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		for _, guest := range guests {
+			t.Run(guest.name, func(t *testing.T) {
+				inChild(t, func(t *testing.T) {
+					instance, err := compileFor(t, engine, guest.text)
+					if errors.Is(err, wasmer.ErrUnsupported) {
+						return // refused: good as well
+					}
+					require.NoError(t, err)
+					loaded, err := instance.InstantiateWithImports(imports)
+					require.NoError(t, err)
+					for depth := range depthsNearTheEnd(t, loaded) {
+						if _, err := loaded.Exports["at"](depth); err != nil {
+							require.ErrorIs(t, err, wasmer.TrapStackOverflow, "depth %d", depth)
+						}
+					}
+				})
+			})
+		}
+	})
+}
+
+// Once a guest's stack is too small for a function at some depth, it is at any greater depth. If the function runs again
+// further down, its frame lies below the guard page, in the memory of somebody else: of another guest's stack.
+func TestNothingRunsBelowTheGuardPage(t *testing.T) {
+	errReached := errors.New("reached")
+	results := strings.Repeat(" i64", 999)
+	text := atTheStacksEnd(`(import "env" "reached" (func $reached))`,
+		"(call $big) "+strings.Repeat("drop ", 999)+"(i32.const 1)",
+		"(func $big (result"+results+") (call $reached) unreachable)")
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		inChild(t, func(t *testing.T) {
+			module, err := compileFor(t, engine, text)
+			if errors.Is(err, wasmer.ErrUnsupported) {
+				return
+			}
+			require.NoError(t, err)
+			instance, err := module.InstantiateWithImports(wasmer.NewImports().Function("reached", func() error { return errReached }))
+			require.NoError(t, err)
+			overflowed := -1
+			for depth := range depthsNearTheEnd(t, instance) {
+				_, err := instance.Exports["at"](depth)
+				switch {
+				case errors.Is(err, wasmer.TrapStackOverflow):
+					if overflowed < 0 {
+						overflowed = depth
+					}
+				case overflowed >= 0:
+					t.Fatalf("the stack ends at depth %d, but at depth %d the function runs: %v", overflowed, depth, err)
+				default:
+					require.ErrorIs(t, err, errReached, "depth %d", depth)
+				}
+			}
+		})
+	})
+}
+
+func compileFor(t *testing.T, engine *wasmer.Engine, text string) (*wasmer.Module, error) {
+	module, err := engine.Compile(background, []byte(text))
+	t.Cleanup(func() { _ = module.Close() })
+	return module, err
+}
+
+// depthsNearTheEnd are those from where 24 KiB are left on the guest's stack up to one that overflows it.
+func depthsNearTheEnd(t *testing.T, instance *wasmer.Instance) func(func(int) bool) {
+	low, high := 0, 1<<20
+	for high-low > 1 {
+		middle := (low + high) / 2
+		if _, err := instance.Exports["deepest"](middle); err != nil {
+			require.ErrorIs(t, err, wasmer.TrapStackOverflow)
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	// The guest's stack has 1 MiB, so a level takes 1 MiB/low.
+	first := max(0, low-24*low/1024)
+	return func(yield func(int) bool) {
+		for depth := first; depth <= high && yield(depth); depth++ {
+		}
+	}
+}
