@@ -8,7 +8,7 @@ use crate::{stack, thread};
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use wasmer_types::RawValue;
-use wasmer_vm::catch_traps;
+use wasmer_vm::{VMCallerCheckedAnyfunc, catch_traps};
 
 /// The call succeeded.
 pub const WASMERGO_OK: u32 = 0;
@@ -67,27 +67,47 @@ fn failed(store: &wasmergo_store, error: Error) -> u32 {
     WASMERGO_FAILED
 }
 
-/// Calls a function. `values` are 16-byte slots, arguments in, results out. Both parameters are addresses, as numbers:
-/// cgo would otherwise check on each call whether they are Go pointers.
+/// Calls a function. `values` are 16-byte slots, arguments in, results out. The status goes to the first slot of the
+/// store's scratch area: a function without a result is a cheaper crossing, since cgo need not look where Go's stack has
+/// moved to. Both parameters are addresses, as numbers: cgo would otherwise check whether they are Go pointers.
 ///
 /// # Safety
 /// `function` is the address of a `wasmergo_extern` that is a function; `values` that of slots for the larger of its
 /// parameters and results. The caller holds the store.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) -> u32 {
-    let target = unsafe { &*(function as *const wasmergo_extern) };
-    let Item::Function { callee, .. } = &target.item else {
-        return WASMERGO_FAILED;
+pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) {
+    let function = unsafe { &*(function as *const wasmergo_extern) };
+    let store = unsafe { &*function.store };
+    let Item::Function { callee, .. } = &function.item else {
+        return unsafe { store.status.write(WASMERGO_FAILED.into()) };
     };
-    // Copied: the closure runs on another stack and must own what it uses. This is wasmer's `wasmer_call_trampoline`,
-    // which is not inlined here.
-    let callee = *callee;
-    run(unsafe { &*target.store }, |call| unsafe {
-        catch_traps(None, &stack::VM_CONFIG, move || {
-            (*call).stack.set(stack::guard());
-            (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, values as *mut RawValue)
-        })
-    })
+    // This is wasmer's `wasmer_call_trampoline`, which is not inlined here. The closure is moved to the guest's stack:
+    // one address is cheaper to move than what it leads to, which stays where it is as long as the call runs.
+    struct Target<'a> {
+        callee: &'a VMCallerCheckedAnyfunc,
+        values: *mut RawValue,
+        call: Cell<*const Call>,
+    }
+    let target = Target {
+        callee,
+        values: values as *mut RawValue,
+        call: Cell::new(std::ptr::null()),
+    };
+    let status = run(store, |call| {
+        target.call.set(call);
+        let target: *const Target<'static> = (&raw const target).cast();
+        let enter = move || unsafe {
+            let Target {
+                callee,
+                values,
+                call,
+            } = &*target;
+            (*call.get()).stack.set(stack::guard());
+            (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, *values);
+        };
+        unsafe { catch_traps(None, &stack::VM_CONFIG, enter) }
+    });
+    unsafe { store.status.write(status.into()) };
 }
 
 /// Does nothing: what a crossing costs, for benchmarks.

@@ -35,6 +35,8 @@ pub struct wasmergo_store {
     pub(crate) error: RefCell<Option<Error>>,
     /// The innermost running call; null if there is none.
     pub(crate) call: Cell<*const Call>,
+    /// The first slot of the scratch area, for the status of a call.
+    pub(crate) status: *mut u64,
     /// Not initialized: most of it is never touched.
     scratch: Box<[MaybeUninit<u128>]>,
 }
@@ -52,8 +54,8 @@ impl wasmergo_store {
     }
 }
 
-/// Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots for arguments and
-/// results, which live as long as the store.
+/// Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
+/// as the store: the first for the status of calls, the others for arguments and results.
 ///
 /// # Safety
 /// `out` and `scratch` are valid.
@@ -72,10 +74,12 @@ pub unsafe extern "C" fn wasmergo_store_new(
             externs: Mutex::default(),
             error: RefCell::default(),
             call: Cell::new(std::ptr::null()),
+            status: std::ptr::null_mut(),
             scratch: Box::new_uninit_slice(WASMERGO_SCRATCH_SLOTS),
         });
+        store.status = store.scratch.as_mut_ptr().cast();
         unsafe {
-            scratch.write(store.scratch.as_mut_ptr().cast());
+            scratch.write(store.status);
             out.write(Box::into_raw(store));
         }
         Ok(())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // allocator is a pair of exports by which a guest lends memory to its host.
@@ -113,23 +114,30 @@ func (i *Instance) Free(ctx context.Context, ptr, size uint64) error {
 
 // AllocBytes copies data into memory of the guest's allocator and returns its address; Free gives len(data) bytes back.
 func (i *Instance) AllocBytes(ctx context.Context, data []byte) (uint64, error) {
-	return i.allocCopy(ctx, data, len(data))
+	return i.allocCopy(ctx, data)
 }
 
 // AllocString copies s, followed by a NUL, into memory of the guest's allocator and returns its address; Free gives
-// len(s)+1 bytes back.
+// len(s)+1 bytes back. It refuses a NUL inside, where the guest's string would end: see AllocBytes.
 func (i *Instance) AllocString(s string) (uint64, error) {
-	return i.allocCopy(context.Background(), append([]byte(s), 0), len(s)+1)
+	return i.allocString(context.Background(), s)
 }
 
-func (i *Instance) allocCopy(ctx context.Context, data []byte, size int) (uint64, error) {
+func (i *Instance) allocString(ctx context.Context, s string) (uint64, error) {
+	if at := strings.IndexByte(s, 0); at >= 0 {
+		return 0, fmt.Errorf("wasmer: a string for the guest has a NUL at %d, where it would end: use AllocBytes", at)
+	}
+	return i.allocCopy(ctx, append([]byte(s), 0))
+}
+
+func (i *Instance) allocCopy(ctx context.Context, data []byte) (uint64, error) {
 	if i == nil {
 		return 0, ErrClosed
 	}
 	if i.Memory == nil {
 		return 0, fmt.Errorf("%w: the instance exports no memory", ErrNotFound)
 	}
-	ptr, err := i.Alloc(ctx, uint64(size))
+	ptr, err := i.Alloc(ctx, uint64(len(data)))
 	if err != nil {
 		return 0, err
 	}
@@ -150,15 +158,15 @@ func (i *Instance) CallString(ctx context.Context, name, s string, free bool) (s
 	if want := (FunctionType{i32s(1), i32s(1)}); !f.typ.Equal(want) {
 		return "", &CallError{Function: name, Position: -1, Message: fmt.Sprintf("is %s, want %s", f.typ, want)}
 	}
-	ptr, err := i.allocCopy(ctx, append([]byte(s), 0), len(s)+1)
+	ptr, err := i.allocString(ctx, s)
 	if err != nil {
 		return "", err
 	}
+	var out string
 	stack := [1]uint64{ptr}
-	if err := f.CallRaw(ctx, stack[:]); err != nil {
-		return "", err
+	if err = f.CallRaw(ctx, stack[:]); err == nil {
+		out, err = i.Memory.ReadCString(stack[0])
 	}
-	out, err := i.Memory.ReadCString(stack[0])
 	if freeErr := i.Free(ctx, ptr, uint64(len(s)+1)); err == nil {
 		err = freeErr
 	}
@@ -179,17 +187,18 @@ func (i *Instance) CallBytes(ctx context.Context, name string, data []byte) ([]b
 	if want := (FunctionType{i32s(2), []ValueType{ValueTypeI64}}); !f.typ.Equal(want) {
 		return nil, &CallError{Function: name, Position: -1, Message: fmt.Sprintf("is %s, want %s", f.typ, want)}
 	}
-	ptr, err := i.allocCopy(ctx, data, len(data))
+	ptr, err := i.allocCopy(ctx, data)
 	if err != nil {
 		return nil, err
 	}
+	var out []byte
 	size := uint64(len(data))
 	stack := [2]uint64{ptr, size}
-	if err := f.CallRaw(ctx, stack[:]); err != nil {
-		return nil, err
+	var at, n uint64
+	if err = f.CallRaw(ctx, stack[:]); err == nil {
+		at, n = stack[0]>>32, stack[0]&math.MaxUint32
+		out, err = i.Memory.Read(at, n)
 	}
-	at, n := stack[0]>>32, stack[0]&math.MaxUint32
-	out, err := i.Memory.Read(at, n)
 	if freeErr := i.Free(ctx, ptr, size); err == nil {
 		err = freeErr
 	}

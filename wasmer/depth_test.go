@@ -3,8 +3,10 @@ package wasmer_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
@@ -121,6 +123,113 @@ func depthsNearTheEnd(t *testing.T, instance *wasmer.Instance) func(func(int) bo
 	first := max(0, low-24*low/1024)
 	return func(yield func(int) bool) {
 		for depth := first; depth <= high && yield(depth); depth++ {
+		}
+	}
+}
+
+// What guests do through functions of the engine runs on the guest's stack as well, and some of it locks or allocates. A
+// guest that comes there with little stack left must not leave a lock held: all later traps of the process would wait.
+func TestEngineFunctionsAtTheStacksEnd(t *testing.T) {
+	shared := "(memory 1 1 shared)"
+	type guest struct{ name, module, end string }
+	guests := []guest{
+		{"table_get", "(table 1 funcref)", "(ref.is_null (table.get (i32.const 9)))"},
+		{"table_set", "(table 1 funcref)", "(table.set (i32.const 9) (ref.null func)) (i32.const 1)"},
+		{"table_init", "(table 1 funcref) (elem $e func $end)", "(table.init $e (i32.const 9) (i32.const 0) (i32.const 1)) (i32.const 1)"},
+		{"table_init_drop", "(table 1 funcref) (elem $e func $end $end)",
+			"(table.init $e (i32.const 0) (i32.const 1) (i32.const 1)) (elem.drop $e) (i32.const 1)"},
+		{"table_fill", "(table 1 funcref)", "(table.fill (i32.const 9) (ref.null func) (i32.const 1)) (i32.const 1)"},
+		{"table_copy", "(table 1 funcref)", "(table.copy (i32.const 9) (i32.const 0) (i32.const 1)) (i32.const 1)"},
+		{"table_grow", "(table 1 funcref)", "(table.grow (ref.null func) (i32.const 1))"},
+		{"memory_init", `(memory 1) (data $d "1234")`, "(memory.init $d (i32.const -9) (i32.const 0) (i32.const 1)) (i32.const 1)"},
+		{"memory_init_drop", `(memory 1) (data $d "1234")`,
+			"(memory.init $d (i32.const 0) (i32.const 1) (i32.const 1)) (data.drop $d) (i32.const 1)"},
+		{"memory_fill", "(memory 1)", "(memory.fill (i32.const -9) (i32.const 0) (i32.const 100)) (i32.const 1)"},
+		{"memory_copy", "(memory 1)", "(memory.copy (i32.const -9) (i32.const 0) (i32.const 1)) (i32.const 1)"},
+		{"memory_grow", "(memory 1)", "(memory.grow (i32.const 1))"},
+		{"notify", shared, "(memory.atomic.notify (i32.const 0) (i32.const 1))"},
+		{"notify_out_of_bounds", shared, "(memory.atomic.notify (i32.const -4) (i32.const 1))"},
+		{"wait", shared, "(memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 1))"},
+		{"wait_unequal", shared, "(memory.atomic.wait32 (i32.const 0) (i32.const 1) (i64.const 1))"},
+		{"unreachable", "", "unreachable"},
+		{"division", "(global $zero (mut i32) (i32.const 0))", "(i32.div_u (i32.const 1) (global.get $zero))"},
+		{"throw", "(tag $tag (param i32))", "(throw $tag (i32.const 1))"},
+	}
+	const control = `(module (table 1 funcref) (func (export "f") (result i32) (ref.is_null (table.get (i32.const 9)))))`
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		for _, guest := range guests {
+			t.Run(guest.name, func(t *testing.T) {
+				text := fine(guest.module, guest.end)
+				if _, err := compileFor(t, engine, text); errors.Is(err, wasmer.ErrUnsupported) || err != nil && guest.name == "throw" {
+					t.Skip(err)
+				}
+				inChild(t, func(t *testing.T) {
+					time.AfterFunc(8*time.Second, func() {
+						buffer := make([]byte, 1<<16)
+						panic("stuck:\n" + string(buffer[:runtime.Stack(buffer, true)]))
+					})
+					instance := instantiate(t, engine, text, nil)
+					traps := instantiate(t, engine, control, nil)
+					other := make(chan struct{})
+					done := make(chan error)
+					go func() { // on another thread
+						runtime.LockOSThread()
+						for range other {
+							_, err := traps.Exports["f"]()
+							done <- err
+						}
+					}()
+					for deep, shift := range finely(t, instance) {
+						_, _ = instance.Exports["at"](deep, shift)
+						// What the one before left behind must not be in the way of the next.
+						if _, err := instance.Exports["at"](0, 0); err != nil {
+							var trap *wasmer.Trap
+							require.ErrorAs(t, err, &trap)
+							require.NotErrorIs(t, err, wasmer.TrapStackOverflow)
+						}
+						other <- struct{}{}
+						require.ErrorIs(t, <-done, wasmer.TrapTableOutOfBounds)
+					}
+				})
+			})
+		}
+	})
+}
+
+// fine makes a module whose export "at" recurses through two functions with frames of different sizes, so that any
+// amount of stack can be left when $end is called.
+func fine(module, end string) string {
+	return `(module ` + module + `
+		(func $deepest (export "deepest") (param i32) (result i32)
+			(if (result i32) (local.get 0) (then (i32.add (call $deepest (i32.sub (local.get 0) (i32.const 1))) (i32.const 1))) (else (i32.const 0))))
+		(func $at (export "at") (param i32 i32) (result i32)
+			(if (result i32) (local.get 0) (then (i32.add (call $at (i32.sub (local.get 0) (i32.const 1)) (local.get 1)) (i32.const 1)))
+				(else (call $shift (local.get 1)))))
+		(func $shift (param i32) (result i32) (local i64 i64)
+			(local.set 1 (i64.extend_i32_u (local.get 0)))
+			(if (result i32) (local.get 0) (then (i32.add (call $shift (i32.sub (local.get 0) (i32.const 1))) (i32.wrap_i64 (local.get 1))))
+				(else (call $end))))
+		(func $end (result i32) ` + end + `))`
+}
+
+// finely are the depths for "at" at which little stack is left.
+func finely(t *testing.T, instance *wasmer.Instance) func(func(int, int) bool) {
+	low, high := 0, 1<<20
+	for high-low > 1 {
+		middle := (low + high) / 2
+		if _, err := instance.Exports["at"](middle, 0); errors.Is(err, wasmer.TrapStackOverflow) {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return func(yield func(int, int) bool) {
+		for deep := max(0, low-16*low/1024); deep <= high; deep++ {
+			for shift := range 4 {
+				if !yield(deep, shift) {
+					return
+				}
+			}
 		}
 	}
 }

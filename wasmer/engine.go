@@ -108,7 +108,7 @@ func (e *Engine) Compiler() Compiler { return e.config.Compiler }
 //
 // See https://webassembly.github.io/spec/core/valid/
 func (e *Engine) Validate(wasm []byte) error {
-	ptr, err := e.handle.use()
+	ptr, err := e.use()
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (e *Engine) newModule(ctx context.Context, op string, input []byte,
 	if err := interrupted(ctx); err != nil {
 		return nil, err
 	}
-	ptr, err := e.handle.use()
+	ptr, err := e.use()
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +146,13 @@ func (e *Engine) newModule(ctx context.Context, op string, input []byte,
 		return nil, translate(op, err)
 	}
 	return newModule(e, module), nil
+}
+
+func (e *Engine) use() (*ffi.Engine, error) {
+	if e == nil {
+		return nil, ErrClosed
+	}
+	return e.handle.use()
 }
 
 // Close frees the engine. Its modules stay valid. Closing twice, or a nil engine, does nothing.

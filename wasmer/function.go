@@ -95,7 +95,7 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 	for i, v := range values {
 		frame.values[i] = ffi.Slot{Lo: v.lo, Hi: v.hi}
 	}
-	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
+	if status := f.invoke(&frame.values[0]); status != ffi.OK {
 		return nil, f.store.fail(&frame, f.name, status)
 	}
 	for i, t := range f.typ.Results {
@@ -130,7 +130,7 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 			values[i].Lo = arg
 		}
 	}
-	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
+	if status := f.invoke(&frame.values[0]); status != ffi.OK {
 		return f.store.fail(&frame, f.name, status)
 	}
 	if f.wide {
@@ -143,6 +143,12 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 	}
 	f.store.end(&frame)
 	return nil
+}
+
+// invoke crosses the border, with the arguments in place.
+func (f *Function) invoke(values *ffi.Slot) ffi.Status {
+	ffi.Call(f.address, values)
+	return *f.store.status
 }
 
 // begin enters the store with room for the arguments and results.

@@ -30,7 +30,7 @@ func (h *handle[T]) init(owner any, ptr *T, free func(*T)) {
 
 // use begins a use, which release ends; ErrClosed after close.
 func (h *handle[T]) use() (*T, error) {
-	if h == nil || h.ptr == nil {
+	if h.ptr == nil {
 		return nil, ErrClosed
 	}
 	if h.state.Add(1)&closedBit != 0 {

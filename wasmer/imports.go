@@ -39,6 +39,9 @@ func NewImports() *Imports {
 
 // Namespace sets the module name that the following calls define imports of.
 func (i *Imports) Namespace(module string) *Imports {
+	if i == nil {
+		return nil
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.namespace = module
@@ -56,7 +59,8 @@ func (i *Imports) Append(name string, fn any, cgoPointer unsafe.Pointer) (*Impor
 // the last result an error: a non-nil one ends the guest and comes out of the call that led here. Any other type is an
 // error. The C pointer of go-ext-wasm is accepted and not needed.
 //
-// The function runs on the goroutine of the call. It may call back into the instance and grow its memory.
+// The function runs on the goroutine of the call. It may call back into the instance and grow its memory. Singlepass
+// cannot import functions with several results: compiling such a module is ErrUnsupported.
 func (i *Imports) AppendFunction(name string, fn any, _ unsafe.Pointer) (*Imports, error) {
 	host, err := defineHost(fn)
 	if err != nil {
@@ -89,6 +93,9 @@ func (i *Imports) Memory(name string, memory *Memory) *Imports {
 // Instance defines all exports of an instance as imports under the module name. The new instance is made in the same
 // store. The current module name stays as it is.
 func (i *Imports) Instance(module string, instance *Instance) *Imports {
+	if i == nil {
+		return nil
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if instance == nil || i.closed {

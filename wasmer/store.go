@@ -33,6 +33,8 @@ type Store struct {
 
 	// The rest belongs to who holds the gate.
 
+	// status is where a call leaves its outcome.
+	status  *ffi.Status
 	scratch []ffi.Slot
 	// top is the first free slot of the scratch area.
 	top int
@@ -72,12 +74,12 @@ func NewStore(engine *Engine) (*Store, error) {
 
 func newStore(depth int) (*Store, error) {
 	slot := takeSlot()
-	ptr, scratch, err := ffi.NewStore(slot.id)
+	ptr, status, scratch, err := ffi.NewStore(slot.id)
 	if err != nil {
 		slot.give()
 		return nil, translate("store", err)
 	}
-	s := &Store{ptr: ptr, slot: slot, scratch: scratch, maxDepth: depth}
+	s := &Store{ptr: ptr, slot: slot, status: status, scratch: scratch, maxDepth: depth}
 	s.cleanup = runtime.AddCleanup(s, freeStore, storeParts{ptr, slot})
 	return s, nil
 }

@@ -3,7 +3,8 @@ package wasmer
 import (
 	"context"
 	"fmt"
-	"math"
+	"reflect"
+	"unsafe"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
@@ -22,56 +23,31 @@ type Result interface {
 	Number | Void
 }
 
-// typeOf is the WebAssembly type that T stands for; TypeVoid for Void. Its branches are decided by the compiler.
+// typeOf is the WebAssembly type that T stands for; TypeVoid for Void.
 func typeOf[T Result]() ValueType {
-	var zero T
-	switch any(zero).(type) {
-	case int32, uint32:
-		return ValueTypeI32
-	case int64, uint64:
-		return ValueTypeI64
-	case float32:
-		return ValueTypeF32
-	case float64:
-		return ValueTypeF64
-	case Void:
+	t := reflect.TypeFor[T]()
+	if t == reflect.TypeFor[Void]() {
 		return TypeVoid
 	}
-	return namedTypeOf(zero)
+	return valueTypeOf(t)
 }
 
-func encode[T Number](v T, t ValueType) uint64 {
-	switch t {
-	case ValueTypeF32:
-		return uint64(math.Float32bits(float32(v)))
-	case ValueTypeF64:
-		return math.Float64bits(float64(v))
-	case ValueTypeI32:
-		return uint64(uint32(v))
+// encode and decode pass a number's bits as they are: of a 32-bit one in the low half.
+func encode[T Number](v T) uint64 {
+	if unsafe.Sizeof(v) == 4 {
+		return uint64(*(*uint32)(unsafe.Pointer(&v)))
 	}
-	return uint64(v)
+	return *(*uint64)(unsafe.Pointer(&v))
 }
 
-func decode[T Result](bits uint64, t ValueType) T {
-	var out T
-	switch p := any(&out).(type) {
-	case *int32:
-		*p = int32(bits)
-	case *uint32:
-		*p = uint32(bits)
-	case *int64:
-		*p = int64(bits)
-	case *uint64:
-		*p = bits
-	case *float32:
-		*p = math.Float32frombits(uint32(bits))
-	case *float64:
-		*p = math.Float64frombits(bits)
-	case *Void:
-	default:
-		decodeNamed(&out, bits, t)
+func decode[R Result](bits uint64) (result R) {
+	switch unsafe.Sizeof(result) {
+	case 4:
+		*(*uint32)(unsafe.Pointer(&result)) = uint32(bits)
+	case 8:
+		*(*uint64)(unsafe.Pointer(&result)) = bits
 	}
-	return out
+	return result
 }
 
 // typed looks a function up and checks its type against the Go types.
@@ -93,10 +69,10 @@ func typed[R Result](i *Instance, name string, params ...ValueType) (*Function, 
 
 // finish makes the call of a frame whose arguments are in place.
 func finish[R Result](f *Function, frame *frame, t ValueType) (result R, err error) {
-	if status := ffi.Call(f.address, &frame.values[0]); status != ffi.OK {
+	if status := f.invoke(&frame.values[0]); status != ffi.OK {
 		return result, f.store.fail(frame, f.name, status)
 	}
-	result = decode[R](bits(&frame.values[0], t), t)
+	result = decode[R](bits(&frame.values[0], t))
 	f.store.end(frame)
 	return result, nil
 }
@@ -129,7 +105,7 @@ func Func1[A Number, R Result](i *Instance, name string) (func(context.Context, 
 		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
-		frame.values[0].Lo = encode(a, ta)
+		frame.values[0].Lo = encode(a)
 		return finish[R](f, &frame, t)
 	}, nil
 }
@@ -146,7 +122,7 @@ func Func2[A, B Number, R Result](i *Instance, name string) (func(context.Contex
 		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
-		frame.values[0].Lo, frame.values[1].Lo = encode(a, ta), encode(b, tb)
+		frame.values[0].Lo, frame.values[1].Lo = encode(a), encode(b)
 		return finish[R](f, &frame, t)
 	}, nil
 }
@@ -164,7 +140,7 @@ func Func3[A, B, C Number, R Result](i *Instance, name string) (func(context.Con
 			return result, err
 		}
 		v := frame.values
-		v[0].Lo, v[1].Lo, v[2].Lo = encode(a, ta), encode(b, tb), encode(c, tc)
+		v[0].Lo, v[1].Lo, v[2].Lo = encode(a), encode(b), encode(c)
 		return finish[R](f, &frame, t)
 	}, nil
 }
@@ -182,7 +158,7 @@ func Func4[A, B, C, D Number, R Result](i *Instance, name string) (func(context.
 			return result, err
 		}
 		v := frame.values
-		v[0].Lo, v[1].Lo, v[2].Lo, v[3].Lo = encode(a, ta), encode(b, tb), encode(c, tc), encode(d, td)
+		v[0].Lo, v[1].Lo, v[2].Lo, v[3].Lo = encode(a), encode(b), encode(c), encode(d)
 		return finish[R](f, &frame, t)
 	}, nil
 }

@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 // Status is the outcome of a call.
-type Status uint32
+type Status uint64
 
 // The statuses, as in the header.
 const (
@@ -20,9 +20,10 @@ const (
 // Address is a function's address as a number, which cgo passes on without looking at it.
 func (e *Extern) Address() uintptr { return uintptr(unsafe.Pointer(e)) }
 
-// Call calls the function at the address. The values lie in Rust's memory: arguments in, results out.
-func Call(function uintptr, values *Slot) Status {
-	return Status(C.wasmergo_function_call(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values)))))
+// Call calls the function at the address. The values lie in Rust's memory: arguments in, results out. The status is
+// in the first slot of the store's scratch area afterwards.
+func Call(function uintptr, values *Slot) {
+	C.wasmergo_function_call(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values))))
 }
 
 // HostCall is the Go side of host functions. Its values lie on the guest's stack, the thread is an id as of ThreadID.

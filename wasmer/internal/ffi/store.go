@@ -16,15 +16,16 @@ import "unsafe"
 // Slot is one value on its way: 16 bytes, of which all but v128 use the low ones.
 type Slot struct{ Lo, Hi uint64 }
 
-// NewStore makes a store, to be freed by Delete, and gives its scratch area. Host functions of the store are called
-// with its id.
-func NewStore(id uint64) (*Store, []Slot, error) {
+// NewStore makes a store, to be freed by Delete, and gives its scratch area: where calls leave their status, and slots
+// for values. Host functions of the store are called with its id.
+func NewStore(id uint64) (*Store, *Status, []Slot, error) {
 	var out *C.wasmergo_store
 	var scratch *C.uint64_t
 	if err := err(C.wasmergo_store_new(C.uint64_t(id), &out, &scratch)); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return (*Store)(unsafe.Pointer(out)), unsafe.Slice((*Slot)(unsafe.Pointer(scratch)), C.WASMERGO_SCRATCH_SLOTS), nil
+	slots := unsafe.Slice((*Slot)(unsafe.Pointer(scratch)), C.WASMERGO_SCRATCH_SLOTS)
+	return (*Store)(unsafe.Pointer(out)), (*Status)(unsafe.Pointer(&slots[0])), slots[1:], nil
 }
 
 // Delete frees the store with all that was made in it.

@@ -223,15 +223,16 @@ void wasmergo_engine_delete(wasmergo_engine *engine);
 uint64_t wasmergo_extern_size(const wasmergo_extern *item);
 
 /*
- Calls a function. `values` are 16-byte slots, arguments in, results out. Both parameters are addresses, as numbers:
- cgo would otherwise check on each call whether they are Go pointers.
+ Calls a function. `values` are 16-byte slots, arguments in, results out. The status goes to the first slot of the
+ store's scratch area: a function without a result is a cheaper crossing, since cgo need not look where Go's stack has
+ moved to. Both parameters are addresses, as numbers: cgo would otherwise check whether they are Go pointers.
 
  # Safety
  `function` is the address of a `wasmergo_extern` that is a function; `values` that of slots for the larger of its
  parameters and results. The caller holds the store.
  */
-uint32_t wasmergo_function_call(size_t function,
-                                size_t values);
+void wasmergo_function_call(size_t function,
+                            size_t values);
 
 /*
  Does nothing: what a crossing costs, for benchmarks.
@@ -365,8 +366,8 @@ wasmergo_bytes wasmergo_module_describe(const wasmergo_module *module);
 void wasmergo_module_delete(wasmergo_module *module);
 
 /*
- Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots for arguments and
- results, which live as long as the store.
+ Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
+ as the store: the first for the status of calls, the others for arguments and results.
 
  # Safety
  `out` and `scratch` are valid.

@@ -5,14 +5,6 @@ import (
 	"reflect"
 )
 
-// namedTypeOf is typeOf for a named type such as `type ID int32`; looked at once, when a typed function is made.
-func namedTypeOf(v any) ValueType {
-	if v == nil {
-		return 0
-	}
-	return valueTypeOf(reflect.TypeOf(v))
-}
-
 // valueTypeOf is the WebAssembly type that values of the Go type are passed as; 0 if there is none.
 func valueTypeOf(t reflect.Type) ValueType {
 	switch t.Kind() {
@@ -26,11 +18,6 @@ func valueTypeOf(t reflect.Type) ValueType {
 		return ValueTypeF64
 	}
 	return 0
-}
-
-// decodeNamed sets what a pointer to a number of named type points to.
-func decodeNamed(p any, bits uint64, t ValueType) {
-	setNumber(reflect.ValueOf(p).Elem(), bits, t)
 }
 
 func setNumber(v reflect.Value, bits uint64, t ValueType) {
