@@ -156,6 +156,7 @@ pub unsafe extern "C" fn wasmergo_engine_new(
     fallible(|| {
         let engine = Box::new(wasmergo_engine::new(config)?);
         wasmer_vm::init_traps();
+        crate::stack::prepare();
         unsafe { out.write(Box::into_raw(engine)) };
         Ok(())
     })

@@ -20,11 +20,44 @@ pub const WASMERGO_HOST_FAILED: u32 = 2;
 /// A running call, on the stack of its thread: what is needed to give it up.
 pub(crate) struct Call {
     /// The thread's trap handler outside of the call; see `thread`.
-    pub trap_handler: usize,
+    trap_handler: usize,
     /// The call of the same store that this one is nested in.
     pub outer: *const Call,
-    /// The upper end of the stack that its guest runs on.
-    pub stack: Cell<usize>,
+    /// The upper end of the stack that its guest runs on, and of that around it on the same thread.
+    stack: Cell<usize>,
+    outer_stack: usize,
+}
+
+thread_local! {
+    /// The upper end of the stack of the innermost running call, for signal handlers.
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Call {
+    /// Notes the guest's stack, before any guest code runs on it.
+    #[inline(always)]
+    pub fn runs_on(&self, stack: usize) {
+        self.stack.set(stack);
+        CURRENT.set(stack);
+    }
+
+    /// Undoes what the call did to its thread.
+    ///
+    /// # Safety
+    /// Nothing of the call will run any more.
+    pub unsafe fn abandon(&self) -> Result<(), Error> {
+        CURRENT.set(self.outer_stack);
+        unsafe {
+            thread::restore_trap_handler(self.trap_handler)?;
+            stack::free(self.stack.get());
+        }
+        Ok(())
+    }
+}
+
+/// The upper end of the stack of this thread's innermost running call; 0 if there is none.
+pub(crate) fn current_stack() -> usize {
+    CURRENT.get()
 }
 
 /// Runs guest code of the store; the body notes the guest's stack. The way of a call that succeeds is kept short: errors
@@ -41,10 +74,13 @@ where
         trap_handler: thread::trap_handler(),
         outer: store.call.get(),
         stack: Cell::new(0),
+        outer_stack: CURRENT.get(),
     };
     store.call.set(&call);
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
     store.call.set(call.outer);
+    CURRENT.set(call.outer_stack);
+    stack::close_reserve();
     match result {
         Ok(Ok(())) => WASMERGO_OK,
         Ok(Err(error)) => failed(store, error.into()),
@@ -102,10 +138,10 @@ pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) 
                 values,
                 call,
             } = &*target;
-            (*call.get()).stack.set(stack::guard());
+            (*call.get()).runs_on(stack::guard());
             (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, *values);
         };
-        unsafe { catch_traps(None, &stack::VM_CONFIG, enter) }
+        unsafe { catch_traps(stack::trap_handler(), &stack::VM_CONFIG, enter) }
     });
     unsafe { store.status.write(status.into()) };
 }

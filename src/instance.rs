@@ -144,9 +144,13 @@ pub unsafe extern "C" fn wasmergo_instance_start(instance: &wasmergo_instance) -
         let artifact = &instance.module.artifact;
         if artifact.module_info().start_function.is_some() {
             let end = stack::guard_next().map_err(wasmer_compiler::InstantiationError::Start)?;
-            (*call).stack.set(end);
+            (*call).runs_on(end);
         }
-        artifact.finish_instantiation(&stack::VM_CONFIG, None, &mut *instance.instance.get())
+        artifact.finish_instantiation(
+            &stack::VM_CONFIG,
+            stack::trap_handler(),
+            &mut *instance.instance.get(),
+        )
     })
 }
 

@@ -1,46 +1,69 @@
-//! The stacks that guests run on. wasmer puts one inaccessible page below each, but Singlepass reserves the space for a
-//! call's arguments and results in one step, and that can be larger than a page: a guest could step over it, into memory
-//! of somebody else. So the lowest part of each stack is made inaccessible too: larger than any such step, and still
+//! The stacks that guests run on, from the upper end: what a guest may use; the reserve; the guard; wasmer's guard page.
+//!
+//! The guard: Singlepass reserves the space for a call's arguments and results in one step, and that can be larger than
+//! wasmer's page. A guest could step over it, into memory of somebody else. The guard is larger than any such step, and
 //! within the bounds in which wasmer takes a fault for a stack overflow.
+//!
+//! The reserve: functions of the engine that a guest calls (table.get, memory.copy, ...) run on the guest's stack. When
+//! they raise a trap they collect a backtrace, under locks of the process. If the stack ended there, wasmer would throw
+//! their frames away with the locks held, and every later trap would wait for ever. So compiled code faults at the reserve
+//! as at the guard, but the engine's own code gets it, for the rest of the call.
 
 use crate::thread::stack_pointer;
-use wasmer_vm::{VMConfig, catch_traps};
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::OnceLock;
+use wasmer_vm::{TrapHandlerFn, VMConfig, catch_traps};
 
 /// More than the largest frame that is entered without touching its pages: 1,000 parameters and 1,000 results of 16 bytes.
 const GUARD: usize = 64 << 10;
 
+/// More than what the engine does on a guest's stack takes, backtraces above all.
+const RESERVE: usize = 128 << 10;
+
 /// What wasmer allocates above its own guard page.
-const SIZE: usize = (1 << 20) + GUARD;
+const SIZE: usize = (1 << 20) + RESERVE + GUARD;
 
 /// The stack for every call.
 pub(crate) static VM_CONFIG: VMConfig = VMConfig {
     wasm_stack_size: Some(SIZE),
 };
 
-/// In the lowest accessible word of a stack: its guard is in place. Of a new stack the word is zero; a guest that
-/// overwrites it has the guard set again.
+/// In the lowest word that a guest may use: guard and reserve are in place. Of a new stack the word is zero; a guest that
+/// overwrites it has them set again.
 const GUARDED: usize = 0x6775_6172_6465_6421;
 
-/// Puts the guard below the stack that this runs on, the first time, and returns the stack's upper end. Called on the
-/// guest's stack before any guest code, within a page of its upper end.
+thread_local! {
+    /// The upper end of the stack whose reserve is open; 0 if none is.
+    static OPEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Guards the stack that this runs on, the first time, and returns its upper end. Called on the guest's stack before any
+/// guest code, within a page of its upper end.
 #[inline(always)]
 pub(crate) fn guard() -> usize {
     let end = (stack_pointer() | 4095) + 1;
-    let mark = (end - SIZE + GUARD) as *mut usize;
-    if unsafe { mark.read_volatile() } != GUARDED {
-        unsafe { guard_new(end, mark) };
+    if unsafe { (lowest(end) as *const usize).read_volatile() } != GUARDED {
+        guard_new(end);
     }
     end
 }
 
+/// The lowest address that a guest may use.
+fn lowest(end: usize) -> usize {
+    end - SIZE + GUARD + RESERVE
+}
+
 #[cold]
-unsafe fn guard_new(end: usize, mark: *mut usize) {
-    unsafe {
-        if libc::mprotect((end - SIZE) as *mut _, GUARD, libc::PROT_NONE) != 0 {
-            panic!("cannot guard a stack: {}", std::io::Error::last_os_error());
-        }
-        mark.write_volatile(GUARDED);
+fn guard_new(end: usize) {
+    if !protect(end - SIZE, GUARD + RESERVE, libc::PROT_NONE) {
+        panic!("cannot guard a stack: {}", std::io::Error::last_os_error());
     }
+    unsafe { (lowest(end) as *mut usize).write_volatile(GUARDED) };
+}
+
+fn protect(from: usize, len: usize, access: libc::c_int) -> bool {
+    unsafe { libc::mprotect(from as *mut _, len, access) == 0 }
 }
 
 /// Guards the stack that the next call on this thread gets, for calls that wasmer makes itself. Returns its upper end.
@@ -57,6 +80,95 @@ pub(crate) unsafe fn free(end: usize) {
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         unsafe { libc::munmap((end - SIZE - page) as *mut _, SIZE + page) };
     }
+}
+
+/// Closes the reserve, if the call that has just ended opened it.
+#[inline(always)]
+pub(crate) fn close_reserve() {
+    if OPEN.get() != 0 {
+        let end = OPEN.replace(0);
+        protect(end - SIZE + GUARD, RESERVE, libc::PROT_NONE);
+    }
+}
+
+/// What wasmer asks first when a signal arrives during a call.
+pub(crate) fn trap_handler() -> Option<*const TrapHandlerFn<'static>> {
+    let handler: &'static TrapHandlerFn<'static> = &on_signal;
+    Some(handler)
+}
+
+/// Opens the reserve to the engine's code, and has the instruction tried again. Runs in a signal handler: it neither
+/// allocates nor locks.
+fn on_signal(
+    signal: libc::c_int,
+    info: *const libc::siginfo_t,
+    context: *const libc::c_void,
+) -> bool {
+    if signal != libc::SIGSEGV && signal != libc::SIGBUS || OPEN.get() != 0 {
+        return false;
+    }
+    let address = unsafe { (*info).si_addr() } as usize;
+    let (pc, sp) = crate::arch::registers(context);
+    // The fault of a stack that ends is near its pointer, and the reserve is above the guard.
+    let Some(end) = end_of(sp) else { return false };
+    let reserve = end - SIZE + GUARD..lowest(end);
+    if !reserve.contains(&address) || !is_native(pc) {
+        return false;
+    }
+    let opened = protect(reserve.start, RESERVE, libc::PROT_READ | libc::PROT_WRITE);
+    if opened {
+        OPEN.set(end);
+    }
+    opened
+}
+
+/// The upper end of the guarded stack that the pointer lies at the lower end of.
+fn end_of(sp: usize) -> Option<usize> {
+    let end = crate::function::current_stack();
+    (end != 0 && (end - SIZE..end).contains(&sp)).then_some(end)
+}
+
+/// Whether the code is of the program or its libraries, rather than made by a compiler here.
+fn is_native(pc: usize) -> bool {
+    NATIVE
+        .get()
+        .is_some_and(|native| native.iter().any(|range| range.contains(&pc)))
+}
+
+/// The code that was there when the first engine was made.
+static NATIVE: OnceLock<Vec<Range<usize>>> = OnceLock::new();
+
+/// Looks up what the signal handler needs to know.
+pub(crate) fn prepare() {
+    NATIVE.get_or_init(native_code);
+}
+
+#[cfg(target_os = "linux")]
+fn native_code() -> Vec<Range<usize>> {
+    unsafe extern "C" fn visit(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        out: *mut libc::c_void,
+    ) -> libc::c_int {
+        let (info, out) = unsafe { (&*info, &mut *out.cast::<Vec<Range<usize>>>()) };
+        let headers = unsafe { crate::bytes::borrow(info.dlpi_phdr, info.dlpi_phnum.into()) };
+        let code = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0);
+        out.extend(code.map(|header| {
+            let start = (info.dlpi_addr + header.p_vaddr) as usize;
+            start..start + header.p_memsz as usize
+        }));
+        0
+    }
+    let mut code: Vec<Range<usize>> = Vec::new();
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut code).cast()) };
+    code
+}
+
+#[cfg(not(target_os = "linux"))]
+fn native_code() -> Vec<Range<usize>> {
+    Vec::new()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -88,11 +200,10 @@ mod tests {
                 end,
                 "the next call gets the same stack"
             );
-            let (top, access) =
-                mapping_at(end - SIZE + GUARD).expect("the accessible part is a mapping");
+            let (top, access) = mapping_at(lowest(end)).expect("the accessible part is a mapping");
             assert!(top >= end && access.starts_with("rw"), "{access}");
             assert!(
-                mapping_at(end - SIZE + GUARD - 4096).is_none(),
+                mapping_at(lowest(end) - 4096).is_none(),
                 "no accessible page below"
             );
         })

@@ -8,7 +8,6 @@ use crate::guard::{fallible, infallible};
 use crate::instance::wasmergo_instance;
 use crate::memory::GuestTunables;
 use crate::signature::SignatureTable;
-use crate::{stack, thread};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::sync::Mutex;
@@ -136,10 +135,6 @@ pub unsafe extern "C" fn wasmergo_store_abandon(store: &wasmergo_store) -> wasme
             return Ok(());
         };
         store.call.set(call.outer);
-        unsafe {
-            thread::restore_trap_handler(call.trap_handler)?;
-            stack::free(call.stack.get());
-        }
-        Ok(())
+        unsafe { call.abandon() }
     })
 }

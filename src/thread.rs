@@ -3,7 +3,7 @@
 
 use crate::error::{Error, wasmergo_error_kind};
 use crate::stack::VM_CONFIG;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 use std::sync::Once;
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -15,11 +15,17 @@ const RESERVE: usize = 256 << 10;
 thread_local! {
     /// Where the thread's stack counts as used up; everything does until it is known.
     static LIMIT: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// The bounds of the stack, once they were asked for: the system reads a file for those of the main thread.
+    static BOUNDS: OnceCell<Range<usize>> = const { OnceCell::new() };
 }
 
 /// The bounds of the thread's own stack.
 fn stack() -> Range<usize> {
-    os_stack().unwrap_or(0..usize::MAX)
+    BOUNDS.with(|bounds| {
+        bounds
+            .get_or_init(|| os_stack().unwrap_or(0..usize::MAX))
+            .clone()
+    })
 }
 
 #[cfg(target_os = "linux")]

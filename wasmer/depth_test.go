@@ -3,6 +3,7 @@ package wasmer_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -164,7 +165,7 @@ func TestEngineFunctionsAtTheStacksEnd(t *testing.T) {
 					t.Skip(err)
 				}
 				inChild(t, func(t *testing.T) {
-					time.AfterFunc(8*time.Second, func() {
+					time.AfterFunc(10*time.Second, func() {
 						buffer := make([]byte, 1<<16)
 						panic("stuck:\n" + string(buffer[:runtime.Stack(buffer, true)]))
 					})
@@ -179,7 +180,7 @@ func TestEngineFunctionsAtTheStacksEnd(t *testing.T) {
 							done <- err
 						}
 					}()
-					for deep, shift := range finely(t, instance) {
+					for deep, shift := range finely(instance) {
 						_, _ = instance.Exports["at"](deep, shift)
 						// What the one before left behind must not be in the way of the next.
 						if _, err := instance.Exports["at"](0, 0); err != nil {
@@ -197,13 +198,20 @@ func TestEngineFunctionsAtTheStacksEnd(t *testing.T) {
 }
 
 // fine makes a module whose export "at" recurses through two functions with frames of different sizes, so that any
-// amount of stack can be left when $end is called.
+// amount of stack can be left when $end is called. Most of the way goes in large steps: a trap notes every frame.
 func fine(module, end string) string {
+	const many = 200
+	params := strings.Repeat(" i64", many)
+	var locals strings.Builder
+	for i := range many {
+		fmt.Fprintf(&locals, "(local.get %d)", i+2)
+	}
 	return `(module ` + module + `
-		(func $deepest (export "deepest") (param i32) (result i32)
-			(if (result i32) (local.get 0) (then (i32.add (call $deepest (i32.sub (local.get 0) (i32.const 1))) (i32.const 1))) (else (i32.const 0))))
-		(func $at (export "at") (param i32 i32) (result i32)
-			(if (result i32) (local.get 0) (then (i32.add (call $at (i32.sub (local.get 0) (i32.const 1)) (local.get 1)) (i32.const 1)))
+		(func (export "at") (param i32 i32) (result i32)
+			(call $at (local.get 0) (local.get 1) ` + strings.Repeat("(i64.const 7)", many) + `))
+		(func $at (param i32 i32` + params + `) (result i32)
+			(if (result i32) (local.get 0) (then
+				(i32.add (call $at (i32.sub (local.get 0) (i32.const 1)) (local.get 1) ` + locals.String() + `) (i32.const 1)))
 				(else (call $shift (local.get 1)))))
 		(func $shift (param i32) (result i32) (local i64 i64)
 			(local.set 1 (i64.extend_i32_u (local.get 0)))
@@ -213,8 +221,8 @@ func fine(module, end string) string {
 }
 
 // finely are the depths for "at" at which little stack is left.
-func finely(t *testing.T, instance *wasmer.Instance) func(func(int, int) bool) {
-	low, high := 0, 1<<20
+func finely(instance *wasmer.Instance) func(func(int, int) bool) {
+	low, high := 0, 1<<12
 	for high-low > 1 {
 		middle := (low + high) / 2
 		if _, err := instance.Exports["at"](middle, 0); errors.Is(err, wasmer.TrapStackOverflow) {
@@ -224,12 +232,174 @@ func finely(t *testing.T, instance *wasmer.Instance) func(func(int, int) bool) {
 		}
 	}
 	return func(yield func(int, int) bool) {
-		for deep := max(0, low-16*low/1024); deep <= high; deep++ {
-			for shift := range 4 {
+		for deep := max(0, low-3); deep <= low; deep++ {
+			for shift := range 120 {
 				if !yield(deep, shift) {
 					return
 				}
 			}
 		}
+	}
+}
+
+const recursing = `(module (import "env" "host" (func $host (param i32) (result i32)))
+	(func (export "run") (param i32) (result i32)
+		(if (result i32) (local.get 0)
+			(then (i32.add (call $host (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+			(else (i32.const 0)))))`
+
+// recursion makes an instance whose host function calls the instance again; run counts how deep it came.
+func recursion(t *testing.T, engine *wasmer.Engine) *wasmer.Function {
+	var run *wasmer.Function
+	instance := instantiate(t, engine, recursing, wasmer.NewImports().Function("host", func(c *wasmer.Caller, n int32) (int32, error) {
+		values, err := run.Call(c.Context(), n)
+		if err != nil {
+			return 0, err
+		}
+		return values[0].ToI32(), nil
+	}))
+	run = function(t, instance, "run")
+	return run
+}
+
+func onLockedThread(body func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and ends with the goroutine
+		body()
+	}()
+	<-done
+}
+
+func TestRecursionThroughHostFunctions(t *testing.T) {
+	for _, compiler := range wasmer.Compilers() {
+		for _, limit := range []int{0, 1, 2, 50, 1_000_000} {
+			t.Run(fmt.Sprintf("%v %d", compiler, limit), func(t *testing.T) {
+				engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler, MaxCallDepth: limit})
+				require.NoError(t, err)
+				defer engine.Close()
+				run := recursion(t, engine)
+				check := func() {
+					deepest := limit
+					switch limit {
+					case 0:
+						deepest = 1000
+					case 1_000_000:
+						deepest = 201 // what the thread's stack has room for at least
+					}
+					for range 3 {
+						values, err := run.Call(background, deepest-1)
+						if err != nil || values[0].ToI32() != int32(deepest-1) {
+							t.Errorf("%d deep: %v, %v", deepest, values, err)
+						}
+						if limit != 1_000_000 {
+							if _, err = run.Call(background, deepest); !errors.Is(err, wasmer.ErrDepth) {
+								t.Errorf("%d deep: %v", deepest+1, err)
+							}
+						}
+						if _, err = run.Call(background, 1_000_000); !errors.Is(err, wasmer.ErrDepth) {
+							t.Errorf("without end: %v", err)
+						}
+						nilDereference(t)
+					}
+				}
+				check()
+				onLockedThread(check)
+			})
+		}
+	}
+}
+
+// Each store alone is entered once only: the thread's stack is what ends this.
+func TestRecursionThroughNewInstances(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		inChild(t, func(t *testing.T) {
+			for _, text := range []string{recursing, `(module (import "env" "host" (func $host (param i32) (result i32)))
+				(func (export "run") (param i32) (result i32) (i32.const 0)) (func $start (drop (call $host (i32.const 1)))) (start $start))`} {
+				module := compile(t, engine, text)
+				deepest := 0
+				var again func(n int32) (int32, error)
+				imports := wasmer.NewImports().Function("host", func(n int32) (int32, error) { deepest++; return again(n) })
+				again = func(int32) (int32, error) {
+					instance, err := module.InstantiateWithImports(imports)
+					if err != nil {
+						return 0, err
+					}
+					defer instance.Close()
+					result, err := instance.Exports["run"](1)
+					return result.ToI32(), err
+				}
+				for _, where := range []func(func()){func(body func()) { body() }, onLockedThread} {
+					where(func() {
+						deepest = 0
+						if _, err := again(1); !errors.Is(err, wasmer.ErrDepth) {
+							t.Errorf("%d deep: %v", deepest, err)
+						}
+						if deepest < 200 {
+							t.Errorf("only %d deep", deepest)
+						}
+					})
+				}
+			}
+		})
+	})
+}
+
+// Everything else that a host function may do, with as little of the thread's stack left as a call leaves.
+func TestAllWorksNearTheEndOfTheThreadsStack(t *testing.T) {
+	compileHere := func(engine *wasmer.Engine) error {
+		for _, name := range []string{"greet.wasm", "wapc.wasm", "numeric.wasm"} {
+			wasm, err := os.ReadFile("../testdata/" + name)
+			if err != nil {
+				return err
+			}
+			module, err := engine.Compile(background, wasm)
+			if err != nil {
+				return err
+			}
+			artifact, err := module.Serialize()
+			if err != nil {
+				return err
+			}
+			loaded, err := engine.Deserialize(background, artifact)
+			if err != nil {
+				return err
+			}
+			_, _ = loaded.Instantiate()
+			_ = loaded.Close()
+			_ = module.Close()
+		}
+		text := "(module (func (result i32) " + strings.Repeat("(i32.add (i32.const 1) ", 90) + "(i32.const 1)" + strings.Repeat(")", 90) + "))"
+		return engine.Validate([]byte(text))
+	}
+	for _, compiler := range wasmer.Compilers() {
+		t.Run(compiler.String(), func(t *testing.T) {
+			inChild(t, func(t *testing.T) {
+				engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler, MaxCallDepth: 1_000_000, CompileThreads: 1})
+				require.NoError(t, err)
+				var run *wasmer.Function
+				reached := false
+				instance := instantiate(t, engine, recursing, wasmer.NewImports().Function("host", func(c *wasmer.Caller, n int32) (int32, error) {
+					_, err := run.Call(c.Context(), n)
+					if errors.Is(err, wasmer.ErrDepth) && !reached {
+						reached = true
+						runtime.GC()
+						nilDereference(t)
+						if err := compileHere(engine); err != nil {
+							return 0, err
+						}
+					}
+					return 0, err
+				}))
+				run = function(t, instance, "run")
+				onLockedThread(func() {
+					if _, err := run.Call(background, 1_000_000); !errors.Is(err, wasmer.ErrDepth) {
+						t.Error(err)
+					}
+				})
+				require.True(t, reached)
+			})
+		})
 	}
 }
