@@ -4,7 +4,7 @@
 use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, infallible, silence_panics};
-use crate::memory::GuestTunables;
+use crate::tunables::GuestTunables;
 use std::num::NonZero;
 use wasmer::sys::{CompilerConfig, EngineBuilder, Features, Target};
 use wasmer_compiler::Engine;

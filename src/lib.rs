@@ -35,6 +35,7 @@ mod signature;
 mod stack;
 mod store;
 mod thread;
+mod tunables;
 mod types;
 mod validate;
 mod version;

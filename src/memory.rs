@@ -11,13 +11,10 @@ use std::collections::HashSet;
 use std::ptr::{self, NonNull};
 use std::sync::Mutex;
 use std::time::Duration;
-use wasmer_compiler::{BaseTunables, Tunables};
-use wasmer_types::{
-    MemoryError, MemoryStyle, MemoryType, Pages, TableStyle, TableType, WASM_PAGE_SIZE,
-};
+use wasmer_types::{MemoryError, MemoryStyle, MemoryType, Pages, WASM_PAGE_SIZE};
 use wasmer_vm::{
     ExpectedValue, LinearMemory, MaybeInstanceOwned, NotifyLocation, ThreadConditions, VMExtern,
-    VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition, WaiterError,
+    VMMemory, VMMemoryDefinition, WaiterError,
 };
 
 /// The 4 GiB that an index can address, and the guard behind them that an offset can reach.
@@ -28,9 +25,6 @@ const SLACK: usize = 1 << 30;
 
 /// Free reservations kept; each is address space only.
 const KEPT: usize = 64;
-
-/// Tables stop here, as in browsers: a guest must not make the host allocate 4 billion elements.
-const MAX_TABLE: u32 = 10_000_000;
 
 /// Inaccessible address space from `base` to `end`.
 #[derive(Debug)]
@@ -128,7 +122,7 @@ fn os_error(what: &str) -> MemoryError {
 
 /// A memory that one store owns.
 #[derive(Debug)]
-struct GuestMemory {
+pub(crate) struct GuestMemory {
     reservation: Option<Reservation>,
     ty: MemoryType,
     /// The size, here too: a failed instantiation frees the definition before the memory.
@@ -143,7 +137,7 @@ unsafe impl Send for GuestMemory {}
 unsafe impl Sync for GuestMemory {}
 
 impl GuestMemory {
-    fn new(
+    pub fn new(
         ty: &MemoryType,
         place: Option<NonNull<VMMemoryDefinition>>,
     ) -> Result<Self, MemoryError> {
@@ -273,69 +267,6 @@ impl Drop for GuestMemory {
         if let Some(reservation) = self.reservation.take() {
             reservation.release(length);
         }
-    }
-}
-
-/// How stores allocate: memories from the arena, tables below a limit, the rest as wasmer does.
-pub(crate) struct GuestTunables;
-
-impl GuestTunables {
-    fn memory(
-        ty: &MemoryType,
-        place: Option<NonNull<VMMemoryDefinition>>,
-    ) -> Result<VMMemory, MemoryError> {
-        Ok(VMMemory(Box::new(GuestMemory::new(ty, place)?)))
-    }
-
-    fn limit(ty: &TableType) -> TableType {
-        TableType {
-            maximum: Some(
-                ty.maximum
-                    .unwrap_or(MAX_TABLE)
-                    .min(MAX_TABLE.max(ty.minimum)),
-            ),
-            ..*ty
-        }
-    }
-}
-
-impl Tunables for GuestTunables {
-    fn memory_style(&self, _: &MemoryType) -> MemoryStyle {
-        MemoryStyle::Static
-    }
-
-    fn table_style(&self, _: &TableType) -> TableStyle {
-        TableStyle::CallerChecksSignature
-    }
-
-    fn create_host_memory(
-        &self,
-        ty: &MemoryType,
-        _: &MemoryStyle,
-    ) -> Result<VMMemory, MemoryError> {
-        Self::memory(ty, None)
-    }
-
-    unsafe fn create_vm_memory(
-        &self,
-        ty: &MemoryType,
-        _: &MemoryStyle,
-        place: NonNull<VMMemoryDefinition>,
-    ) -> Result<VMMemory, MemoryError> {
-        Self::memory(ty, Some(place))
-    }
-
-    fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {
-        BaseTunables::new().create_host_table(&Self::limit(ty), style)
-    }
-
-    unsafe fn create_vm_table(
-        &self,
-        ty: &TableType,
-        style: &TableStyle,
-        place: NonNull<VMTableDefinition>,
-    ) -> Result<VMTable, String> {
-        unsafe { BaseTunables::new().create_vm_table(&Self::limit(ty), style, place) }
     }
 }
 
