@@ -4,7 +4,7 @@ use crate::bytes::wasmergo_bytes;
 use crate::error::Error;
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::Once;
 
 thread_local! {
@@ -17,12 +17,16 @@ pub(crate) fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         panic::set_hook(Box::new(|info| {
-            LOCATION.set(
-                info.location()
-                    .map(|at| format!("{}:{}", at.file(), at.line())),
-            );
+            LOCATION.set(info.location().map(place));
         }));
     });
+}
+
+/// The file and line, without the folders of the machine that the library was built on.
+fn place(at: &Location<'_>) -> String {
+    let parts: Vec<&str> = at.file().rsplit('/').take(3).collect();
+    let file: Vec<&str> = parts.into_iter().rev().collect();
+    format!("{}:{}", file.join("/"), at.line())
 }
 
 /// Runs the body of an entry. A panic becomes an error of kind `Internal`.

@@ -3,7 +3,7 @@
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::engine::wasmergo_engine;
 use crate::error::{Error, wasmergo_error_kind};
-use crate::guard::{fallible, infallible};
+use crate::guard::{fallible, guard, infallible};
 use crate::{artifact, types, validate};
 use std::sync::Arc;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
@@ -87,7 +87,15 @@ pub unsafe extern "C" fn wasmergo_module_compile(
         let binary = validate::binary(unsafe { borrow(bytes, len) })?;
         validate::validate(&binary, engine)?;
         let wasmer_engine = engine.wasmer_engine()?;
-        let artifact = wasmer_engine.compile(&binary)?;
+        // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
+        let artifact =
+            guard(|| Ok(wasmer_engine.compile(&binary)?)).map_err(|error| match error.kind {
+                wasmergo_error_kind::Internal => Error::new(
+                    wasmergo_error_kind::Unsupported,
+                    format!("the compiler gave up: {}", error.message),
+                ),
+                _ => error,
+            })?;
         unsafe { write(out, artifact, wasmer_engine, engine) };
         Ok(())
     })
@@ -151,7 +159,7 @@ pub unsafe extern "C" fn wasmergo_module_serialize(
 /// Name, imports and exports with types, encoded: `name, { module, name, type }*, { name, type }*`, counts before lists.
 #[unsafe(no_mangle)]
 pub extern "C" fn wasmergo_module_describe(module: &wasmergo_module) -> wasmergo_bytes {
-    crate::guard::guard(|| {
+    guard(|| {
         let info = module.compiled.info();
         let mut out = Encoder::default();
         out.str(info.name.as_deref().unwrap_or_default());

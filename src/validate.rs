@@ -56,7 +56,7 @@ pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Er
     Validator::new_with_features(wasm_features(&engine.features))
         .validate_all(binary)
         .map_err(|error| invalid(binary, &error))?;
-    let types = function_types(binary).map_err(|error| invalid(binary, &error))?;
+    let types = function_types(binary).map_err(|error| invalid(binary, &error))??;
     SignatureTable::default().insert_all(types.iter())?;
     if engine.compiler == wasmergo_compiler::Singlepass {
         refuse_imports_with_results(binary, &types).map_err(|error| invalid(binary, &error))??;
@@ -124,7 +124,7 @@ fn wasm_features(features: &Features) -> WasmFeatures {
     out
 }
 
-fn function_types(binary: &[u8]) -> Result<Vec<FunctionType>, BinaryReaderError> {
+fn function_types(binary: &[u8]) -> Result<Result<Vec<FunctionType>, Error>, BinaryReaderError> {
     let mut types = Vec::new();
     for payload in Parser::new(0).parse_all(binary) {
         let Payload::TypeSection(section) = payload? else {
@@ -132,27 +132,38 @@ fn function_types(binary: &[u8]) -> Result<Vec<FunctionType>, BinaryReaderError>
         };
         for group in section {
             for ty in group?.types() {
-                if let CompositeInnerType::Func(ty) = &ty.composite_type.inner {
-                    types.push(FunctionType::new(values(ty.params()), values(ty.results())));
+                let CompositeInnerType::Func(ty) = &ty.composite_type.inner else {
+                    continue;
+                };
+                match (values(ty.params()), values(ty.results())) {
+                    (Ok(params), Ok(results)) => types.push(FunctionType::new(params, results)),
+                    (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
                 }
             }
         }
     }
-    Ok(types)
+    Ok(Ok(types))
 }
 
-fn values(types: &[ValType]) -> Vec<Type> {
+fn values(types: &[ValType]) -> Result<Vec<Type>, Error> {
     types
         .iter()
-        .map(|ty| match ty {
-            ValType::I32 => Type::I32,
-            ValType::I64 => Type::I64,
-            ValType::F32 => Type::F32,
-            ValType::F64 => Type::F64,
-            ValType::V128 => Type::V128,
-            ValType::Ref(ty) if ty.is_func_ref() => Type::FuncRef,
-            ValType::Ref(ty) if *ty == RefType::EXNREF || *ty == RefType::EXN => Type::ExceptionRef,
-            ValType::Ref(_) => Type::ExternRef,
+        .map(|ty| {
+            Ok(match ty {
+                ValType::I32 => Type::I32,
+                ValType::I64 => Type::I64,
+                ValType::F32 => Type::F32,
+                ValType::F64 => Type::F64,
+                ValType::V128 => Type::V128,
+                ValType::Ref(RefType::FUNCREF) => Type::FuncRef,
+                ValType::Ref(RefType::EXTERNREF) => Type::ExternRef,
+                ValType::Ref(RefType::EXNREF) => Type::ExceptionRef,
+                ValType::Ref(_) => {
+                    let message =
+                        format!("the engine does not support the type {ty} in function types");
+                    return Err(Error::new(wasmergo_error_kind::Unsupported, message));
+                }
+            })
         })
         .collect()
 }
