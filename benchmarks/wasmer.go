@@ -48,7 +48,7 @@ func openWasmer(compiler wasmer.Compiler, h hosts) (engine, error) {
 			return nil, err
 		}
 	}
-	e, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler})
+	e, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler, CompileThreads: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ func seed(f *testing.F, patterns ...string) {
 	f.Add([]byte(nil))
 	f.Add([]byte("\x00asm"))
 	f.Add([]byte("\x00asm\x01\x00\x00\x00"))
+	f.Add([]byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a\x04\x01\x02\x00\x0b" +
+		"\x00\x0a\x04name\x00\x03\x02a\x00")) // its name ends with NUL
+	f.Add([]byte("\x00asm\x01\x00\x00\x00\x01\x05\x01\x60\x01\x74\x00")) // (type (func (param nullexnref)))
 	f.Add([]byte("(module"))
 	f.Add([]byte(strings.Repeat("(", 1000)))
 	f.Add(bytes.Repeat([]byte{0xff}, 100))
@@ -54,7 +57,6 @@ var fuzzedTexts = []string{
 	`(module (func $a (param i32) (result i32) (return_call $b (local.get 0))) (func $b (param i32) (result i32) (return_call $a (local.get 0))))`,
 	`(module (import "a" "f" (func (param externref funcref) (result externref))) (import "a" "g" (global i32))
 		(import "a" "t" (table 1 funcref)) (import "a" "m" (memory 1)))`,
-	`(module (type (func (param nullexnref))))`,
 	`(module (func (param i32) (result i32) (local i64 f32) (block (br_table 0 0 (local.get 0))) (select (i32.const 1) (i32.const 2) (local.get 0))))`,
 }
 

@@ -57,7 +57,7 @@ func TestEmptySlicesAreNotLookedAt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store, scratch, err := NewStore(0)
+		store, _, scratch, err := NewStore(0)
 		if err != nil || len(scratch) == 0 {
 			t.Fatal(err, len(scratch))
 		}
