@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/wasmtest"
 )
 
 func errorIsInterrupted(err error) bool { return errors.Is(err, wasmer.ErrInterrupted) }
@@ -39,6 +40,15 @@ func TestLargeFramesAtTheStacksEnd(t *testing.T) {
 		{"params", atTheStacksEnd("", "(call $big "+fives(999)+")", "(func $big (param"+i64s(999)+") (result i32) (i32.const 1))")},
 		{"results", atTheStacksEnd("", "(call $big) "+strings.Repeat("drop ", 999)+"(i32.const 1)",
 			"(func $big (result"+i64s(999)+")"+fives(999)+")")},
+		{"more locals than guard", atTheStacksEnd("", "(call $big)", "(func $big (result i32) (local"+i64s(40_000)+")"+
+			"(local.set 39999 (i64.const 1)) (i32.wrap_i64 (local.get 39999)))")},
+		{"operands", atTheStacksEnd("(memory 1)", "(call $big)", "(func $big (result i32)"+
+			strings.Repeat("(i64.load (i32.const 8))", 3000)+"(drop (call $end0))"+strings.Repeat("i64.add ", 2999)+"i32.wrap_i64)"+
+			"(func $end0 (result i32) (i32.const 1))")},
+		{"block", atTheStacksEnd("", "(call $big)", "(func $big (result i32) "+fives(900)+
+			"(block (param"+i64s(900)+") (result"+i64s(900)+") (br_if 0 (i32.const 1)))"+strings.Repeat("drop ", 900)+"(i32.const 1))")},
+		{"both", atTheStacksEnd("", "(call $big "+fives(999)+")"+strings.Repeat("drop ", 999)+"(i32.const 1)",
+			"(func $big (param"+i64s(999)+") (result"+i64s(999)+")"+fives(999)+")")},
 		{"import", atTheStacksEnd(`(import "env" "h" (func $h (param`+i64s(20)+")))", "(call $h "+fives(20)+") (i32.const 1)", "")},
 		{"indirect", atTheStacksEnd("", "(call_indirect (param"+i64s(600)+") (result"+i64s(600)+") "+fives(600)+"(i32.const 0))"+
 			strings.Repeat("drop ", 600)+"(i32.const 1)",
@@ -402,4 +412,85 @@ func TestAllWorksNearTheEndOfTheThreadsStack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A host function called where the guest's stack ends may do what any other may.
+func TestHostFunctionsAtTheStacksEnd(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		for _, name := range []string{"nested", "nested trap", "error", "panic", "Goexit"} {
+			t.Run(name, func(t *testing.T) {
+				inChild(t, func(t *testing.T) {
+					errHost := errors.New("the host's error")
+					module := compile(t, engine, fine(`(import "env" "host" (func $host (result i32)))`, "(call $host)"))
+					traps := instantiate(t, engine, wasmtest.Fixture(t, "traps.wasm"), nil)
+					run := recursion(t, engine)
+					reached, act := 0, false
+					imports := wasmer.NewImports().Function("host", func() (int32, error) {
+						if !act {
+							return 1, nil
+						}
+						reached++
+						switch name {
+						case "nested", "nested trap":
+							if name == "nested trap" {
+								_, err := traps.Exports["out_of_bounds_fill"]()
+								require.ErrorIs(t, err, wasmer.TrapOutOfBounds)
+								_, err = traps.Exports["stack_overflow"]()
+								require.ErrorIs(t, err, wasmer.TrapStackOverflow)
+							}
+							values, err := run.Call(background, 5)
+							require.NoError(t, err)
+							require.EqualValues(t, 5, values[0].ToI32())
+						case "error":
+							return 0, errHost
+						case "panic":
+							panic(errHost)
+						case "Goexit":
+							runtime.Goexit()
+						}
+						nilDereference(t)
+						return 1, nil
+					})
+					instance, err := module.InstantiateWithImports(imports)
+					require.NoError(t, err)
+					depths := finely(instance)
+					onLockedThread(func() {
+						for deep, shift := range depths {
+							act = true
+							if name == "Goexit" {
+								instance, err = module.InstantiateWithImports(imports)
+								require.NoError(t, err)
+							}
+							body := func() (err error) {
+								defer func() {
+									if name == "Goexit" {
+										// On the same thread, with stacks and memories where the one given up was.
+										if values, err := run.Call(background, 20); err != nil || values[0].ToI32() != 20 {
+											t.Errorf("got %v, %v", values, err)
+										}
+										nilDereference(t)
+									}
+									if value := recover(); value != nil {
+										err = value.(error)
+									}
+								}()
+								_, err = instance.Exports["at"](deep, shift)
+								return err
+							}
+							if name == "Goexit" {
+								inGoroutine(func() { _ = body() })
+							} else if err := body(); err != nil && !errors.Is(err, wasmer.TrapStackOverflow) && !errors.Is(err, errHost) {
+								t.Errorf("%d, %d: %v", deep, shift, err)
+							}
+							act = false
+							if values, err := run.Call(background, 20); err != nil || values[0].ToI32() != 20 {
+								t.Errorf("got %v, %v", values, err)
+							}
+						}
+					})
+					require.Positive(t, reached)
+				})
+			})
+		}
+	})
 }

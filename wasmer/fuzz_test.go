@@ -102,7 +102,8 @@ func FuzzCompile(f *testing.F) {
 		for _, engine := range engines {
 			invalid := engine.Validate(wasm)
 			module, err := engine.Compile(background, wasm)
-			if (invalid == nil) != (err == nil) {
+			// A compiler may give up on a valid module, but says so; none accepts an invalid one.
+			if (invalid == nil) != (err == nil) && !errors.Is(err, wasmer.ErrUnsupported) {
 				t.Fatalf("%v: Validate says %v, Compile %v", engine.Compiler(), invalid, err)
 			}
 			if err != nil {
