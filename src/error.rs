@@ -126,7 +126,15 @@ impl From<Trap> for Error {
         {
             return Self::new(wasmergo_error_kind::Host, "host function failed");
         }
-        let (frames, code) = get_trace_and_trapcode(&trap);
+        let (frames, mut code) = get_trace_and_trapcode(&trap);
+        // wasmer looks at the instruction first, and Singlepass takes a spill for a part of the load around it.
+        if let Trap::Wasm {
+            signal_trap: Some(TrapCode::StackOverflow),
+            ..
+        } = &trap
+        {
+            code = Some(TrapCode::StackOverflow);
+        }
         let message = match code {
             Some(code) => code.message().to_string(),
             None => trap.to_string(),

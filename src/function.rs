@@ -17,28 +17,29 @@ pub const WASMERGO_FAILED: u32 = 1;
 /// A host function failed; the Go side has the error.
 pub const WASMERGO_HOST_FAILED: u32 = 2;
 
-/// A running call, on the stack of its thread: what is needed to give it up.
+/// A running call, on the stack of its thread: what a signal handler must know, and what is needed to give it up.
 pub(crate) struct Call {
     /// The thread's trap handler outside of the call; see `thread`.
     trap_handler: usize,
     /// The call of the same store that this one is nested in.
     pub outer: *const Call,
-    /// The upper end of the stack that its guest runs on, and of that around it on the same thread.
-    stack: Cell<usize>,
-    outer_stack: usize,
+    /// The call on the same thread that this one is nested in.
+    around: *const Call,
+    /// The upper end of the stack that its guest runs on; 0 until it runs.
+    pub stack: Cell<usize>,
+    /// The reserve of that stack is open; see `stack`.
+    pub reserve_open: Cell<bool>,
 }
 
 thread_local! {
-    /// The upper end of the stack of the innermost running call, for signal handlers.
-    static CURRENT: Cell<usize> = const { Cell::new(0) };
+    /// The innermost running call of the thread; null if there is none.
+    static CURRENT: Cell<*const Call> = const { Cell::new(std::ptr::null()) };
 }
 
 impl Call {
-    /// Notes the guest's stack, before any guest code runs on it.
-    #[inline(always)]
-    pub fn runs_on(&self, stack: usize) {
-        self.stack.set(stack);
-        CURRENT.set(stack);
+    /// The innermost running call of the thread.
+    pub fn current<'a>() -> Option<&'a Call> {
+        unsafe { CURRENT.get().as_ref() }
     }
 
     /// Undoes what the call did to its thread.
@@ -46,18 +47,13 @@ impl Call {
     /// # Safety
     /// Nothing of the call will run any more.
     pub unsafe fn abandon(&self) -> Result<(), Error> {
-        CURRENT.set(self.outer_stack);
+        CURRENT.set(self.around);
         unsafe {
             thread::restore_trap_handler(self.trap_handler)?;
             stack::free(self.stack.get());
         }
         Ok(())
     }
-}
-
-/// The upper end of the stack of this thread's innermost running call; 0 if there is none.
-pub(crate) fn current_stack() -> usize {
-    CURRENT.get()
 }
 
 /// Runs guest code of the store; the body notes the guest's stack. The way of a call that succeeds is kept short: errors
@@ -73,14 +69,18 @@ where
     let call = Call {
         trap_handler: thread::trap_handler(),
         outer: store.call.get(),
+        around: CURRENT.get(),
         stack: Cell::new(0),
-        outer_stack: CURRENT.get(),
+        reserve_open: Cell::new(false),
     };
     store.call.set(&call);
+    CURRENT.set(&call);
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
     store.call.set(call.outer);
-    CURRENT.set(call.outer_stack);
-    stack::close_reserve();
+    CURRENT.set(call.around);
+    if call.reserve_open.get() {
+        stack::close_reserve(call.stack.get());
+    }
     match result {
         Ok(Ok(())) => WASMERGO_OK,
         Ok(Err(error)) => failed(store, error.into()),
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) 
                 values,
                 call,
             } = &*target;
-            (*call.get()).runs_on(stack::guard());
+            (*call.get()).stack.set(stack::guard());
             (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, *values);
         };
         unsafe { catch_traps(stack::trap_handler(), &stack::VM_CONFIG, enter) }

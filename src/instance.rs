@@ -144,7 +144,7 @@ pub unsafe extern "C" fn wasmergo_instance_start(instance: &wasmergo_instance) -
         let artifact = &instance.module.artifact;
         if artifact.module_info().start_function.is_some() {
             let end = stack::guard_next().map_err(wasmer_compiler::InstantiationError::Start)?;
-            (*call).runs_on(end);
+            (*call).stack.set(end);
         }
         artifact.finish_instantiation(
             &stack::VM_CONFIG,

@@ -9,8 +9,8 @@
 //! their frames away with the locks held, and every later trap would wait for ever. So compiled code faults at the reserve
 //! as at the guard, but the engine's own code gets it, for the rest of the call.
 
+use crate::function::Call;
 use crate::thread::stack_pointer;
-use std::cell::Cell;
 use std::ops::Range;
 use std::sync::OnceLock;
 use wasmer_vm::{TrapHandlerFn, VMConfig, catch_traps};
@@ -32,11 +32,6 @@ pub(crate) static VM_CONFIG: VMConfig = VMConfig {
 /// In the lowest word that a guest may use: guard and reserve are in place. Of a new stack the word is zero; a guest that
 /// overwrites it has them set again.
 const GUARDED: usize = 0x6775_6172_6465_6421;
-
-thread_local! {
-    /// The upper end of the stack whose reserve is open; 0 if none is.
-    static OPEN: Cell<usize> = const { Cell::new(0) };
-}
 
 /// Guards the stack that this runs on, the first time, and returns its upper end. Called on the guest's stack before any
 /// guest code, within a page of its upper end.
@@ -82,13 +77,10 @@ pub(crate) unsafe fn free(end: usize) {
     }
 }
 
-/// Closes the reserve, if the call that has just ended opened it.
-#[inline(always)]
-pub(crate) fn close_reserve() {
-    if OPEN.get() != 0 {
-        let end = OPEN.replace(0);
-        protect(end - SIZE + GUARD, RESERVE, libc::PROT_NONE);
-    }
+/// Closes the reserve of a stack after its call.
+#[cold]
+pub(crate) fn close_reserve(end: usize) {
+    protect(end - SIZE + GUARD, RESERVE, libc::PROT_NONE);
 }
 
 /// What wasmer asks first when a signal arrives during a call.
@@ -98,34 +90,30 @@ pub(crate) fn trap_handler() -> Option<*const TrapHandlerFn<'static>> {
 }
 
 /// Opens the reserve to the engine's code, and has the instruction tried again. Runs in a signal handler: it neither
-/// allocates nor locks.
+/// allocates nor locks. The code may be on the guest's stack, or on the thread's own and return to the guest's.
 fn on_signal(
     signal: libc::c_int,
     info: *const libc::siginfo_t,
     context: *const libc::c_void,
 ) -> bool {
-    if signal != libc::SIGSEGV && signal != libc::SIGBUS || OPEN.get() != 0 {
+    if signal != libc::SIGSEGV && signal != libc::SIGBUS {
         return false;
     }
-    let address = unsafe { (*info).si_addr() } as usize;
-    let (pc, sp) = crate::arch::registers(context);
-    // The fault of a stack that ends is near its pointer, and the reserve is above the guard.
-    let Some(end) = end_of(sp) else { return false };
+    let Some(call) = Call::current() else {
+        return false;
+    };
+    let end = call.stack.get();
+    if end == 0 || call.reserve_open.get() {
+        return false;
+    }
     let reserve = end - SIZE + GUARD..lowest(end);
-    if !reserve.contains(&address) || !is_native(pc) {
+    let address = unsafe { (*info).si_addr() } as usize;
+    if !reserve.contains(&address) || !is_native(crate::arch::program_counter(context)) {
         return false;
     }
     let opened = protect(reserve.start, RESERVE, libc::PROT_READ | libc::PROT_WRITE);
-    if opened {
-        OPEN.set(end);
-    }
+    call.reserve_open.set(opened);
     opened
-}
-
-/// The upper end of the guarded stack that the pointer lies at the lower end of.
-fn end_of(sp: usize) -> Option<usize> {
-    let end = crate::function::current_stack();
-    (end != 0 && (end - SIZE..end).contains(&sp)).then_some(end)
 }
 
 /// Whether the code is of the program or its libraries, rather than made by a compiler here.

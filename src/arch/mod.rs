@@ -6,6 +6,6 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) use aarch64::registers;
+pub(crate) use aarch64::program_counter;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::registers;
+pub(crate) use x86_64::program_counter;
