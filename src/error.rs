@@ -156,13 +156,14 @@ impl From<Trap> for Error {
     }
 }
 
+/// Modules are validated before: what a compiler refuses then is something that it cannot do.
 impl From<CompileError> for Error {
     fn from(error: CompileError) -> Self {
         use wasmergo_error_kind::{Compile, Resource, Unsupported};
         let kind = match error {
-            CompileError::UnsupportedFeature(_) | CompileError::UnsupportedTarget(_) => Unsupported,
             CompileError::Resource(_) => Resource,
-            _ => Compile,
+            CompileError::MiddlewareError(_) | CompileError::Aborted(_) => Compile,
+            _ => Unsupported,
         };
         Self::new(kind, error.to_string())
     }
