@@ -22,6 +22,7 @@
 mod arch;
 mod artifact;
 mod bytes;
+mod debug;
 mod engine;
 mod error;
 mod r#extern;

@@ -4,7 +4,7 @@ use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::engine::wasmergo_engine;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
-use crate::{artifact, types, validate};
+use crate::{artifact, debug, types, validate};
 use std::sync::Arc;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
 use wasmer_types::{ExportIndex, ModuleInfo};
@@ -89,12 +89,14 @@ pub unsafe extern "C" fn wasmergo_module_compile(
         let wasmer_engine = engine.wasmer_engine()?;
         // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
         let artifact =
-            guard(|| Ok(wasmer_engine.compile(&binary)?)).map_err(|error| match error.kind {
-                wasmergo_error_kind::Internal => Error::new(
-                    wasmergo_error_kind::Unsupported,
-                    format!("the compiler gave up: {}", error.message),
-                ),
-                _ => error,
+            guard(|| Ok(wasmer_engine.compile(&debug::strip(&binary))?)).map_err(|error| {
+                match error.kind {
+                    wasmergo_error_kind::Internal => Error::new(
+                        wasmergo_error_kind::Unsupported,
+                        format!("the compiler gave up: {}", error.message),
+                    ),
+                    _ => error,
+                }
             })?;
         unsafe { write(out, artifact, wasmer_engine, engine) };
         Ok(())
