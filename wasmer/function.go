@@ -16,7 +16,6 @@ import (
 type Function struct {
 	instance *Instance
 	store    *Store
-	item     *ffi.Extern
 	address  uintptr
 	name     string
 	typ      FunctionType
@@ -32,7 +31,7 @@ type Function struct {
 
 func newFunction(i *Instance, name string, item *ffi.Extern, typ FunctionType) *Function {
 	f := &Function{
-		instance: i, store: i.store, item: item, address: item.Address(), name: name, typ: typ,
+		instance: i, store: i.store, address: item.Address(), name: name, typ: typ,
 		width:  max(len(typ.Params), len(typ.Results), 1),
 		params: slots(typ.Params), results: slots(typ.Results),
 	}
