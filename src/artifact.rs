@@ -4,7 +4,7 @@ use crate::error::{Error, wasmergo_error_kind};
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"WASMERGO";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const DIGEST: usize = 32;
 
 /// Layout: magic, version u32, fingerprint length u32, fingerprint, SHA-256 of all that precedes and the payload, payload.

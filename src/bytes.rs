@@ -66,8 +66,12 @@ impl Encoder {
     }
 
     pub fn str(&mut self, v: &str) {
+        self.bytes(v.as_bytes());
+    }
+
+    pub fn bytes(&mut self, v: &[u8]) {
         self.u32(v.len() as u32);
-        self.0.extend_from_slice(v.as_bytes());
+        self.0.extend_from_slice(v);
     }
 
     pub fn finish(self) -> wasmergo_bytes {

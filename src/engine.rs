@@ -3,11 +3,19 @@
 
 use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
+use crate::feature::{self, FeatureSet};
 use crate::guard::{fallible, infallible, silence_panics};
+use crate::module::Compiled;
+use crate::table::{FixedTable, SharedTables};
 use crate::tunables::GuestTunables;
+use crate::validate;
+use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZero;
+use std::sync::{Arc, Mutex};
 use wasmer::sys::{CompilerConfig, EngineBuilder, Features, Target};
 use wasmer_compiler::Engine;
+use wasmer_types::FunctionType;
 
 /// The compilers. A build has at least one.
 #[repr(u32)]
@@ -28,6 +36,22 @@ pub struct wasmergo_engine_config {
     pub compiler: u32,
     /// Threads of one compilation; 0 means one a core.
     pub compile_threads: u32,
+    /// The features that modules may use (bits as in `feature.rs`), or `WASMERGO_FEATURES_DEFAULT`.
+    pub features: u64,
+    pub limits: wasmergo_limits,
+}
+
+/// Bounds for guests.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(non_camel_case_types)]
+pub struct wasmergo_limits {
+    /// Pages of a memory.
+    pub memory_pages: u32,
+    /// Elements of a table.
+    pub table_elements: u32,
+    /// Bytes of stack for a guest's frames.
+    pub stack_size: u64,
 }
 
 /// An engine; immutable, any thread may use it.
@@ -35,42 +59,84 @@ pub struct wasmergo_engine_config {
 pub struct wasmergo_engine {
     pub(crate) compiler: wasmergo_compiler,
     threads: Option<NonZero<usize>>,
-    pub(crate) features: Features,
-    pub(crate) target: Target,
+    pub(crate) features: FeatureSet,
+    pub(crate) limits: wasmergo_limits,
+    target: Target,
+    forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
 }
 
 impl wasmergo_engine {
     pub(crate) fn new(config: &wasmergo_engine_config) -> Result<Self, Error> {
         let compiler = compiler(config.compiler)?;
-        let target = Target::default();
-        let mut features = configure(compiler, None)?.supported_features_for_target(&target);
-        if compiler == wasmergo_compiler::Singlepass {
-            // Its code generator answers these with a panic.
-            features.simd(false).relaxed_simd(false).exceptions(false);
+        let supported = feature::supported(compiler);
+        let features = match config.features {
+            feature::WASMERGO_FEATURES_DEFAULT => supported,
+            chosen => chosen,
+        };
+        if let Some(lacking) = feature::others(supported).find(|bit| features >> bit & 1 == 1) {
+            return Err(Error {
+                feature: lacking,
+                ..Error::new(
+                    wasmergo_error_kind::Unsupported,
+                    format!(
+                        "the compiler {compiler} does not support the feature {}",
+                        feature::name(lacking)
+                    ),
+                )
+            });
         }
-        features.memory64(false);
         Ok(Self {
             compiler,
             threads: NonZero::new(config.compile_threads as usize),
             features,
-            target,
+            limits: config.limits,
+            target: Target::default(),
+            forwarders: Mutex::default(),
         })
     }
 
-    /// A wasmer engine for one module.
-    pub(crate) fn wasmer_engine(&self) -> Result<Engine, Error> {
-        let mut engine = EngineBuilder::new(configure(self.compiler, self.threads)?)
+    /// A wasmer engine for one module. It may use all features: which ones a module may use is checked before.
+    pub(crate) fn wasmer_engine(&self, tables: Vec<FixedTable>) -> Result<Engine, Error> {
+        let mut config = configure(self.compiler, self.threads)?;
+        if !tables.is_empty() {
+            config.push_middleware(Arc::new(SharedTables(tables.clone())));
+        }
+        let mut features = Features::all();
+        features.memory64(false).module_linking(false);
+        let mut engine = EngineBuilder::new(config)
             .set_target(Some(self.target.clone()))
-            .set_features(Some(self.features.clone()))
+            .set_features(Some(features))
             .engine();
-        engine.set_tunables(GuestTunables);
+        engine.set_tunables(self.tunables(tables));
         Ok(engine)
+    }
+
+    /// The module that makes a host function a compiled one; the same for all functions of a type.
+    pub(crate) fn forwarder(&self, ty: &FunctionType) -> Result<Arc<Compiled>, Error> {
+        let known = || {
+            self.forwarders
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
+        if let Some(module) = known().get(ty) {
+            return Ok(module.clone());
+        }
+        let text = crate::host::forwarder(ty);
+        let binary = validate::binary(text.as_bytes())?;
+        validate::validate(&binary, self)?;
+        let module = Compiled::new(&binary, self)?;
+        known().insert(ty.clone(), module.clone());
+        Ok(module)
+    }
+
+    pub(crate) fn tunables(&self, tables: Vec<FixedTable>) -> GuestTunables {
+        GuestTunables::new(&self.limits, tables)
     }
 
     /// What an artifact must have in common with this engine to be loaded by it.
     pub(crate) fn fingerprint(&self) -> String {
         format!(
-            "{}/{:?}/{}/{:?}/{:?}",
+            "{}/{}/{}/{:?}/{:x}",
             env!("WASMERGO_BUILD_ID"),
             self.compiler,
             self.target.triple(),
@@ -80,7 +146,17 @@ impl wasmergo_engine {
     }
 }
 
-fn compiler(code: u32) -> Result<wasmergo_compiler, Error> {
+impl fmt::Display for wasmergo_compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cranelift => "cranelift",
+            Self::Singlepass => "singlepass",
+            Self::Llvm => "llvm",
+        })
+    }
+}
+
+pub(crate) fn compiler(code: u32) -> Result<wasmergo_compiler, Error> {
     let (compiler, built_in) = match code {
         1 => (wasmergo_compiler::Cranelift, cfg!(feature = "cranelift")),
         2 => (wasmergo_compiler::Singlepass, cfg!(feature = "singlepass")),
@@ -96,10 +172,7 @@ fn compiler(code: u32) -> Result<wasmergo_compiler, Error> {
         true => Ok(compiler),
         false => Err(Error::new(
             wasmergo_error_kind::Unsupported,
-            format!(
-                "the compiler {} is not part of this build",
-                format!("{compiler:?}").to_lowercase()
-            ),
+            format!("the compiler {compiler} is not part of this build"),
         )),
     }
 }
@@ -131,7 +204,7 @@ fn configure(
         other => {
             return Err(Error::new(
                 wasmergo_error_kind::Unsupported,
-                format!("{other:?} is not part of this build"),
+                format!("{other} is not part of this build"),
             ));
         }
     })

@@ -2,6 +2,7 @@
 //! that moves to another thread.
 
 use crate::bytes::{Encoder, wasmergo_bytes};
+use crate::feature::WASMERGO_FEATURE_NONE;
 use std::any::Any;
 use wasmer_compiler::get_trace_and_trapcode;
 use wasmer_types::{CompileError, DeserializeError, MemoryError, TrapCode};
@@ -57,6 +58,10 @@ pub(crate) struct Error {
     pub message: String,
     pub trap_code: u32,
     pub offset: u64,
+    /// The feature that a module needs; see `feature.rs`.
+    pub feature: u32,
+    /// The instruction that is invalid, in the text format.
+    pub instruction: String,
     pub frames: Vec<Frame>,
 }
 
@@ -67,6 +72,8 @@ impl Error {
             message: message.into(),
             trap_code: WASMERGO_TRAP_NONE,
             offset: WASMERGO_OFFSET_NONE,
+            feature: WASMERGO_FEATURE_NONE,
+            instruction: String::new(),
             frames: Vec::new(),
         }
     }
@@ -100,12 +107,14 @@ impl Error {
         Self::new(wasmergo_error_kind::Internal, message)
     }
 
-    /// `kind u32, trap u32, offset u64, message, frames { module, index u32, name, function offset u32, offset u32 }*`
+    /// `kind u32, trap u32, offset u64, feature u32, instruction, message, frames { module, index u32, name, function offset u32, offset u32 }*`
     pub fn encode(&self) -> wasmergo_bytes {
         let mut out = Encoder::default();
         out.u32(self.kind as u32);
         out.u32(self.trap_code);
         out.u64(self.offset);
+        out.u32(self.feature);
+        out.str(&self.instruction);
         out.str(&self.message);
         out.u32(self.frames.len() as u32);
         for frame in &self.frames {

@@ -1,8 +1,14 @@
 //! Externs: the functions, memories, tables and globals of a store, as imports and exports pass them on.
 
+use crate::error::Error;
+use crate::host;
 use crate::store::wasmergo_store;
-use wasmer_types::ExportIndex;
-use wasmer_vm::{StoreObjects, VMCallerCheckedAnyfunc, VMExtern, VMInstance};
+use std::cell::OnceCell;
+use std::ptr::NonNull;
+use wasmer_vm::{
+    InternalStoreHandle, MaybeInstanceOwned, StoreObjects, VMCallerCheckedAnyfunc, VMExtern,
+    VMFunction, VMFunctionKind,
+};
 
 /// A function, memory, table, global or tag. Owned by its store and freed with it: there is nothing to delete.
 #[allow(non_camel_case_types)]
@@ -12,31 +18,55 @@ pub struct wasmergo_extern {
 }
 
 pub(crate) enum Item {
-    /// An exported function: what a call needs, and where a link finds it.
+    /// A function: what a call needs, and what a link needs, made when it is first needed.
     Function {
         callee: VMCallerCheckedAnyfunc,
-        instance: *mut VMInstance,
-        index: ExportIndex,
+        import: OnceCell<InternalStoreHandle<VMFunction>>,
     },
     Other(VMExtern),
 }
 
 impl wasmergo_extern {
-    /// The item as an import. Of a function, wasmer makes its own object only here: calls need none.
+    /// The item as an import.
     ///
     /// # Safety
     /// The caller holds the store.
-    pub unsafe fn import(&self) -> VMExtern {
-        match &self.item {
-            Item::Function {
-                instance, index, ..
-            } => unsafe { (**instance).lookup_by_declaration(*index) },
+    pub unsafe fn import(&self) -> Result<VMExtern, Error> {
+        Ok(match &self.item {
+            Item::Function { callee, import } => match import.get() {
+                Some(handle) => VMExtern::Function(*handle),
+                None => {
+                    let handle = unsafe { self.function(callee)? };
+                    VMExtern::Function(*import.get_or_init(|| handle))
+                }
+            },
             Item::Other(VMExtern::Function(handle)) => VMExtern::Function(*handle),
             Item::Other(VMExtern::Memory(handle)) => VMExtern::Memory(*handle),
             Item::Other(VMExtern::Table(handle)) => VMExtern::Table(*handle),
             Item::Other(VMExtern::Global(handle)) => VMExtern::Global(*handle),
             Item::Other(VMExtern::Tag(handle)) => VMExtern::Tag(*handle),
-        }
+        })
+    }
+
+    unsafe fn function(
+        &self,
+        callee: &VMCallerCheckedAnyfunc,
+    ) -> Result<InternalStoreHandle<VMFunction>, Error> {
+        let store = unsafe { &*self.store };
+        let function = VMFunction {
+            anyfunc: MaybeInstanceOwned::Instance(NonNull::from(callee)),
+            kind: VMFunctionKind::Static,
+            signature: store.signature(callee)?,
+            // By the type of the data wasmer tells compiled functions from the host's.
+            host_data: match host::is_host(callee) {
+                true => Box::new(true),
+                false => Box::new(()),
+            },
+        };
+        Ok(InternalStoreHandle::new(
+            unsafe { self.objects() },
+            function,
+        ))
     }
 
     /// # Safety

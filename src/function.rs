@@ -1,14 +1,15 @@
 //! Calls: the hot path.
 
+use crate::bytes::{Encoder, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard;
 use crate::store::wasmergo_store;
-use crate::{stack, thread};
+use crate::{externref, stack, thread, types};
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use wasmer_types::RawValue;
-use wasmer_vm::{VMCallerCheckedAnyfunc, catch_traps};
+use wasmer_vm::{Trap, VMCallerCheckedAnyfunc, VMConfig, catch_traps};
 
 /// The call succeeded.
 pub const WASMERGO_OK: u32 = 0;
@@ -25,6 +26,9 @@ pub(crate) struct Call {
     pub outer: *const Call,
     /// The call on the same thread that this one is nested in.
     around: *const Call,
+    store: *const wasmergo_store,
+    /// Bytes of stack that its guest may use.
+    pub limit: usize,
     /// The upper end of the stack that its guest runs on; 0 until it runs.
     pub stack: Cell<usize>,
     /// The reserve of that stack is open; see `stack`.
@@ -42,6 +46,11 @@ impl Call {
         unsafe { CURRENT.get().as_ref() }
     }
 
+    /// The store that it runs in.
+    pub fn store(&self) -> &wasmergo_store {
+        unsafe { &*self.store }
+    }
+
     /// Undoes what the call did to its thread.
     ///
     /// # Safety
@@ -50,7 +59,7 @@ impl Call {
         CURRENT.set(self.around);
         unsafe {
             thread::restore_trap_handler(self.trap_handler)?;
-            stack::free(self.stack.get());
+            stack::free(self.stack.get(), self.limit);
         }
         Ok(())
     }
@@ -70,6 +79,8 @@ where
         trap_handler: thread::trap_handler(),
         outer: store.call.get(),
         around: CURRENT.get(),
+        store,
+        limit: store.stack_limit(),
         stack: Cell::new(0),
         reserve_open: Cell::new(false),
     };
@@ -79,7 +90,10 @@ where
     store.call.set(call.outer);
     CURRENT.set(call.around);
     if call.reserve_open.get() {
-        stack::close_reserve(call.stack.get());
+        stack::close_reserve(call.stack.get(), call.limit);
+    }
+    if call.outer.is_null() {
+        externref::limit_exceptions(unsafe { &mut *store.objects.get() });
     }
     match result {
         Ok(Ok(())) => WASMERGO_OK,
@@ -117,33 +131,91 @@ pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) 
     let Item::Function { callee, .. } = &function.item else {
         return unsafe { store.status.write(WASMERGO_FAILED.into()) };
     };
-    // This is wasmer's `wasmer_call_trampoline`, which is not inlined here. The closure is moved to the guest's stack:
-    // one address is cheaper to move than what it leads to, which stays where it is as long as the call runs.
+    let status = run(store, |call| unsafe {
+        enter(call, callee, values as *mut RawValue)
+    });
+    unsafe { store.status.write(status.into()) };
+}
+
+/// Runs a function on a guest's stack.
+///
+/// This is wasmer's `wasmer_call_trampoline`, which is not inlined here. The closure is moved to the guest's stack: one
+/// address is cheaper to move than what it leads to, which stays where it is as long as the call runs.
+#[inline(always)]
+pub(crate) unsafe fn enter(
+    call: *const Call,
+    callee: &VMCallerCheckedAnyfunc,
+    values: *mut RawValue,
+) -> Result<(), Trap> {
     struct Target<'a> {
         callee: &'a VMCallerCheckedAnyfunc,
         values: *mut RawValue,
-        call: Cell<*const Call>,
+        call: *const Call,
     }
     let target = Target {
         callee,
-        values: values as *mut RawValue,
-        call: Cell::new(std::ptr::null()),
+        values,
+        call,
     };
-    let status = run(store, |call| {
-        target.call.set(call);
-        let target: *const Target<'static> = (&raw const target).cast();
-        let enter = move || unsafe {
-            let Target {
-                callee,
-                values,
-                call,
-            } = &*target;
-            (*call.get()).stack.set(stack::guard());
-            (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, *values);
-        };
-        unsafe { catch_traps(stack::trap_handler(), &stack::VM_CONFIG, enter) }
+    let config = VMConfig {
+        wasm_stack_size: Some(stack::size(unsafe { (*call).limit })),
+    };
+    let target: *const Target<'static> = (&raw const target).cast();
+    let body = move || unsafe {
+        let Target {
+            callee,
+            values,
+            call,
+        } = &*target;
+        (**call).stack.set(stack::guard((**call).limit));
+        (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, *values);
+    };
+    unsafe { catch_traps(stack::trap_handler(), &config, body) }
+}
+
+/// The function as a reference: what a slot, a table or a global of its store holds. 0 if `function` is none. Any thread
+/// may ask at any time.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_function_reference(function: &wasmergo_extern) -> usize {
+    match &function.item {
+        Item::Function { callee, .. } => std::ptr::from_ref(callee) as usize,
+        Item::Other(_) => 0,
+    }
+}
+
+/// The function that a reference of this store stands for: the same extern each time. Null if the reference is null.
+///
+/// # Safety
+/// The reference came from this store; the caller holds it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_function_of(
+    store: &wasmergo_store,
+    reference: usize,
+) -> *const wasmergo_extern {
+    let found = guard::guard(|| {
+        let callee = reference as *const VMCallerCheckedAnyfunc;
+        Ok(unsafe { callee.as_ref() }
+            .map_or(std::ptr::null(), |callee| store.keep_function(*callee)))
     });
-    unsafe { store.status.write(status.into()) };
+    found.unwrap_or(std::ptr::null())
+}
+
+/// The function's type: parameters, results.
+///
+/// # Safety
+/// The caller holds the function's store.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_function_type(function: &wasmergo_extern) -> wasmergo_bytes {
+    let found = guard::guard(|| {
+        let Item::Function { callee, .. } = &function.item else {
+            return Err(Error::new(wasmergo_error_kind::Internal, "not a function"));
+        };
+        let store = unsafe { &*function.store };
+        let mut out = Encoder::default();
+        types::encode_function(&mut out, &store.signature(callee)?);
+        Ok(out.finish())
+    });
+    found.unwrap_or(wasmergo_bytes::NONE)
 }
 
 /// Does nothing: what a crossing costs, for benchmarks.

@@ -1,7 +1,7 @@
 //! The guard around every entry: no panic crosses into C, none prints to the host program's stderr.
 
 use crate::bytes::wasmergo_bytes;
-use crate::error::Error;
+use crate::error::{Error, wasmergo_error_kind};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -39,6 +39,12 @@ pub(crate) fn guard<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Err
 pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Error {
     let mut error = Error::panic(payload);
     if let Some(at) = LOCATION.take() {
+        if at.contains("traphandlers.rs") && error.message.contains("Os {") {
+            // wasmer unwraps the system's refusal of a stack.
+            error.kind = wasmergo_error_kind::Resource;
+            error.message = format!("cannot make a stack for the guest: {}", error.message);
+            return error;
+        }
         error.message = format!("{} ({at})", error.message);
     }
     error

@@ -1,14 +1,17 @@
 //! Host functions: from compiled code, over the wasm stack and back onto the thread's own, into Go.
 
+use crate::bytes::{borrow, wasmergo_bytes};
+use crate::engine::wasmergo_engine;
 use crate::r#extern::wasmergo_extern;
-use crate::guard::guard;
+use crate::guard::{fallible, guard};
+use crate::instance::wasmergo_instance;
 use crate::store::wasmergo_store;
 use crate::thread;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use wasmer_types::{FunctionType, RawValue};
+use wasmer_types::{FunctionType, RawValue, Type};
 use wasmer_vm::{
     InternalStoreHandle, MaybeInstanceOwned, VMCallerCheckedAnyfunc, VMContext,
     VMDynamicFunctionContext, VMExtern, VMFunction, VMFunctionBody, VMFunctionContext,
@@ -108,6 +111,15 @@ unsafe extern "C" fn enter_directly(
     unsafe { enter(&*context.cast::<Context>(), values) }
 }
 
+/// Whether this is a function of the host, rather than of an instance.
+pub(crate) fn is_host(function: &VMCallerCheckedAnyfunc) -> bool {
+    std::ptr::fn_addr_eq(
+        function.call_trampoline,
+        enter_directly
+            as unsafe extern "C" fn(*mut VMContext, *const VMFunctionBody, *mut RawValue),
+    )
+}
+
 unsafe fn call_go(store: u64, function: u32, values: *mut RawValue) -> u32 {
     if CHECK_STACK.load(Ordering::Relaxed) && !thread::on_own_stack() {
         eprintln!("wasmer: entering Go on a stack that is not the thread's own");
@@ -119,6 +131,61 @@ unsafe fn call_go(store: u64, function: u32, values: *mut RawValue) -> u32 {
         address => unsafe { std::mem::transmute::<usize, wasmergo_host_callback>(address) },
     };
     unsafe { callback(store, function, values.cast(), thread::id()) }
+}
+
+/// Makes a function of the store that calls the Go function of this number, and that can be what any other function is:
+/// called by the host, imported, a reference. `types` are the value types of its parameters, then of its results.
+///
+/// It is a compiled function that passes its arguments on: only one that is compiled has the form that references to
+/// functions lead to.
+///
+/// # Safety
+/// `types` holds `params + results` bytes, `out` is valid; the caller holds the store.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_function_new(
+    store: &wasmergo_store,
+    engine: &wasmergo_engine,
+    types: *const u8,
+    params: usize,
+    results: usize,
+    number: u32,
+    out: *mut *const wasmergo_extern,
+) -> wasmergo_bytes {
+    fallible(|| {
+        let types = unsafe { borrow(types, params + results) };
+        let types: Vec<_> = types
+            .iter()
+            .map(|ty| crate::types::value(*ty))
+            .collect::<Result<_, _>>()?;
+        let ty = FunctionType::new(&types[..params], &types[params..]);
+        let module = engine.forwarder(&ty)?;
+        let import = wasmergo_import {
+            item: std::ptr::null(),
+            function: number,
+        };
+        let instance = wasmergo_instance::create(store, module, &[import])?;
+        let function = unsafe { &*instance }.export(0);
+        unsafe { out.write(function.unwrap_or(std::ptr::null())) };
+        Ok(())
+    })
+}
+
+/// The text of a module whose function passes its arguments on to an import of the same type.
+pub(crate) fn forwarder(ty: &FunctionType) -> String {
+    let list = |keyword: &str, types: &[Type]| {
+        let names: Vec<_> = types.iter().map(|ty| crate::types::name(*ty)).collect();
+        match names.is_empty() {
+            true => String::new(),
+            false => format!("({keyword} {})", names.join(" ")),
+        }
+    };
+    let types = list("param", ty.params()) + &list("result", ty.results());
+    let arguments: String = (0..ty.params().len())
+        .map(|index| format!("local.get {index} "))
+        .collect();
+    format!(
+        r#"(module (import "" "" (func $host {types})) (func $forward (export "") {types} {arguments} call $host))"#
+    )
 }
 
 /// One import of an instance: an extern of the same store, or (null) the host function of this number.

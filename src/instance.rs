@@ -1,21 +1,28 @@
 //! Instances: a module's code with its imports, memories, tables and globals in a store.
 
+use crate::builtin;
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
-use crate::function::run;
+use crate::function::{enter, run};
 use crate::guard::{fallible, guard};
 use crate::host::{self, wasmergo_import};
 use crate::module::{Compiled, wasmergo_module};
 use crate::store::wasmergo_store;
-use crate::tunables::GuestTunables;
 use crate::{stack, thread};
 use std::cell::UnsafeCell;
+use std::ptr;
 use std::sync::Arc;
 use wasmer_compiler::ArtifactCreate;
 use wasmer_types::entity::EntityRef;
-use wasmer_types::{ExportIndex, FunctionIndex, FunctionType, ImportIndex};
-use wasmer_vm::{VMCallerCheckedAnyfunc, VMExtern, VMFunctionContext, VMInstance};
+use wasmer_types::{
+    DataInitializerLike, DataInitializerLocationLike, ExportIndex, FunctionIndex, FunctionType,
+    GlobalIndex, ImportIndex, InitExpr, InitExprOp, TrapCode,
+};
+use wasmer_vm::{
+    LinearMemory, StoreObject, StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExtern, VMFunction,
+    VMFunctionContext, VMGlobal, VMInstance, VMMemory, VMTable, VMTag,
+};
 
 /// An instance. Owned by its store and freed with it: there is nothing to delete.
 #[allow(non_camel_case_types)]
@@ -42,35 +49,56 @@ pub unsafe extern "C" fn wasmergo_instance_new(
     out: *mut *const wasmergo_instance,
 ) -> wasmergo_bytes {
     fallible(|| {
-        thread::find_trap_handler();
-        let module = module.compiled.clone();
-        store
-            .signatures
-            .borrow_mut()
-            .insert_all(module.info().signatures.values())?;
-        let imports = unsafe { resolve(store, &module, borrow(imports, len))? };
-        let objects = unsafe { &mut *store.objects.get() };
-        let instance = unsafe {
-            module
-                .artifact
-                .instantiate(&GuestTunables, &imports, objects)?
-        };
-        let imported = imports.iter().filter_map(|import| match import {
-            VMExtern::Function(handle) => {
-                Some(unsafe { *handle.get(objects).anyfunc.as_ptr().as_ref() })
-            }
-            _ => None,
-        });
-        let instance = Box::new(wasmergo_instance {
-            store,
-            instance: UnsafeCell::new(instance),
-            imported: imported.collect(),
-            module,
-        });
-        unsafe { out.write(&*instance) };
-        store.instances.borrow_mut().push(instance);
+        let imports = unsafe { borrow(imports, len) };
+        let instance = wasmergo_instance::create(store, module.compiled.clone(), imports)?;
+        unsafe { out.write(instance) };
         Ok(())
     })
+}
+
+unsafe fn link(
+    store: &wasmergo_store,
+    module: &Compiled,
+    imports: &[wasmergo_import],
+) -> Result<(VMInstance, Vec<VMCallerCheckedAnyfunc>), Error> {
+    let imports = unsafe { resolve(store, module, imports)? };
+    let objects = unsafe { &mut *store.objects.get() };
+    let instance = unsafe {
+        module
+            .artifact
+            .instantiate(&module.tunables, &imports, objects)?
+    };
+    let imported = imports.iter().filter_map(|import| match import {
+        VMExtern::Function(handle) => {
+            Some(unsafe { *handle.get(objects).anyfunc.as_ptr().as_ref() })
+        }
+        _ => None,
+    });
+    Ok((instance, imported.collect()))
+}
+
+/// How many objects a store has: what came after it goes when an instantiation fails.
+struct Counts([usize; 5]);
+
+impl Counts {
+    fn of(objects: &StoreObjects) -> Self {
+        Self([
+            VMFunction::list(objects).len(),
+            VMTable::list(objects).len(),
+            VMMemory::list(objects).len(),
+            VMGlobal::list(objects).len(),
+            VMTag::list(objects).len(),
+        ])
+    }
+
+    fn restore(&self, objects: &mut StoreObjects) {
+        let [functions, tables, memories, globals, tags] = self.0;
+        VMFunction::list_mut(objects).truncate(functions);
+        VMTable::list_mut(objects).truncate(tables);
+        VMMemory::list_mut(objects).truncate(memories);
+        VMGlobal::list_mut(objects).truncate(globals);
+        VMTag::list_mut(objects).truncate(tags);
+    }
 }
 
 unsafe fn resolve(
@@ -90,7 +118,7 @@ unsafe fn resolve(
     let mut resolved = Vec::with_capacity(imports.len());
     for (import, index) in imports.iter().zip(info.imports.values()) {
         resolved.push(match (unsafe { import.item.as_ref() }, index) {
-            (Some(item), _) if std::ptr::eq(item.store, store) => unsafe { item.import() },
+            (Some(item), _) if ptr::eq(item.store, store) => unsafe { item.import()? },
             (Some(_), _) => {
                 return Err(Error::new(
                     wasmergo_error_kind::Link,
@@ -113,6 +141,47 @@ unsafe fn resolve(
 }
 
 impl wasmergo_instance {
+    /// Links an instance and gives it to the store. The caller holds the store.
+    pub fn create(
+        store: &wasmergo_store,
+        module: Arc<Compiled>,
+        imports: &[wasmergo_import],
+    ) -> Result<*const Self, Error> {
+        thread::find_trap_handler();
+        store
+            .signatures
+            .borrow_mut()
+            .insert_all(module.info().signatures.values())?;
+        store.limit_stack(module.limits.stack_size as usize);
+        let objects = unsafe { &mut *store.objects.get() };
+        let before = Counts::of(objects);
+        let linked = unsafe { link(store, &module, imports) };
+        let (instance, imported) = linked.inspect_err(|_| before.restore(objects))?;
+        builtin::install(&instance);
+        let instance = Box::new(Self {
+            store,
+            instance: UnsafeCell::new(instance),
+            imported,
+            module,
+        });
+        let address: *const Self = &*instance;
+        store.instances.borrow_mut().push(instance);
+        Ok(address)
+    }
+
+    /// The export with this position in the module's list of exports.
+    pub fn export(&self, position: usize) -> Option<*const wasmergo_extern> {
+        let index = self.module.exports.get(position)?;
+        let store = unsafe { &*self.store };
+        Some(match index {
+            ExportIndex::Function(function) => store.keep_function(self.callee(*function)),
+            _ => {
+                let instance = unsafe { &mut *self.instance.get() };
+                store.keep(Item::Other(instance.lookup_by_declaration(*index)))
+            }
+        })
+    }
+
     /// What a call of the function needs: from the module and this instance alone, which nobody changes.
     fn callee(&self, index: FunctionIndex) -> VMCallerCheckedAnyfunc {
         let info = self.module.info();
@@ -130,27 +199,93 @@ impl wasmergo_instance {
             call_trampoline: artifact.finished_function_call_trampolines()[signature],
         }
     }
+
+    pub(crate) fn vm(&self) -> *mut VMInstance {
+        self.instance.get()
+    }
+
+    /// Copies the element segments, then the data segments, to their places.
+    ///
+    /// wasmer takes the offset of a data segment for a signed number: so it is given none, and no start function, which
+    /// it would run too early.
+    unsafe fn initialize(&self) -> Result<(), Error> {
+        let instance = unsafe { &mut *self.instance.get() };
+        unsafe { instance.finish_instantiation(&stack::VM_CONFIG, None, &[])? };
+        for data in self.module.artifact.data_initializers() {
+            let location = data.location();
+            let offset = self.constant(&location.offset_expr())?;
+            let memory = ExportIndex::Memory(location.memory_index());
+            let VMExtern::Memory(memory) = instance.lookup_by_declaration(memory) else {
+                return Err(Error::new(wasmergo_error_kind::Internal, "not a memory"));
+            };
+            let objects = unsafe { &*(*self.store).objects.get() };
+            let memory = unsafe { memory.get(objects).vmmemory().as_ref() };
+            let bytes: &[u8] = data.data();
+            let end = (offset as usize).checked_add(bytes.len());
+            if end.is_none_or(|end| end > memory.current_length) {
+                return Err(Trap::lib(TrapCode::HeapAccessOutOfBounds).into());
+            }
+            let target = memory.base.wrapping_add(offset as usize);
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        }
+        Ok(())
+    }
+
+    /// Evaluates a constant expression of type i32.
+    fn constant(&self, expression: &InitExpr) -> Result<u32, Error> {
+        let malformed = || Error::new(wasmergo_error_kind::Internal, "not a constant expression");
+        let mut values: Vec<i32> = Vec::new();
+        for operation in expression.ops() {
+            let operator: fn(i32, i32) -> i32 = match operation {
+                InitExprOp::I32Const(value) => {
+                    values.push(*value);
+                    continue;
+                }
+                InitExprOp::GlobalGetI32(index) => {
+                    values.push(self.global(*index).ok_or_else(malformed)?);
+                    continue;
+                }
+                InitExprOp::I32Add => i32::wrapping_add,
+                InitExprOp::I32Sub => i32::wrapping_sub,
+                InitExprOp::I32Mul => i32::wrapping_mul,
+                _ => return Err(malformed()),
+            };
+            let (right, left) = (values.pop(), values.pop());
+            values.push(operator(
+                left.ok_or_else(malformed)?,
+                right.ok_or_else(malformed)?,
+            ));
+        }
+        values.pop().map(|value| value as u32).ok_or_else(malformed)
+    }
+
+    fn global(&self, index: GlobalIndex) -> Option<i32> {
+        let instance = unsafe { &mut *self.instance.get() };
+        match instance.lookup_by_declaration(ExportIndex::Global(index)) {
+            VMExtern::Global(handle) => unsafe {
+                let objects = &*(*self.store).objects.get();
+                Some(handle.get(objects).vmglobal().as_ref().val.i32)
+            },
+            _ => None,
+        }
+    }
 }
 
-/// Initializes memories and tables and runs the start function. Returns as `wasmergo_function_call` does. An instance
+/// Initializes tables and memories and runs the start function. Returns as `wasmergo_function_call` does. An instance
 /// that failed stays in its store: others may hold its functions.
 ///
 /// # Safety
 /// Called once, before any other use; the caller holds the store.
 #[unsafe(no_mangle)]
-#[allow(clippy::result_large_err)] // wasmer's
 pub unsafe extern "C" fn wasmergo_instance_start(instance: &wasmergo_instance) -> u32 {
-    run(unsafe { &*instance.store }, |call| unsafe {
-        let artifact = &instance.module.artifact;
-        if artifact.module_info().start_function.is_some() {
-            let end = stack::guard_next().map_err(wasmer_compiler::InstantiationError::Start)?;
-            (*call).stack.set(end);
-        }
-        artifact.finish_instantiation(
-            &stack::VM_CONFIG,
-            stack::trap_handler(),
-            &mut *instance.instance.get(),
-        )
+    let store = unsafe { &*instance.store };
+    run(store, |call| -> Result<(), Error> {
+        unsafe { instance.initialize()? };
+        let Some(start) = instance.module.notes.start else {
+            return Ok(());
+        };
+        let callee = instance.callee(FunctionIndex::from_u32(start));
+        Ok(unsafe { enter(call, &callee, ptr::null_mut())? })
     })
 }
 
@@ -164,19 +299,6 @@ pub unsafe extern "C" fn wasmergo_instance_export(
     instance: &wasmergo_instance,
     position: usize,
 ) -> *const wasmergo_extern {
-    let found = guard(|| {
-        let Some(index) = instance.module.exports.get(position) else {
-            return Ok(std::ptr::null());
-        };
-        let item = match index {
-            ExportIndex::Function(function) => Item::Function {
-                callee: instance.callee(*function),
-                instance: instance.instance.get(),
-                index: *index,
-            },
-            _ => Item::Other(unsafe { (*instance.instance.get()).lookup_by_declaration(*index) }),
-        };
-        Ok(unsafe { &*instance.store }.keep(item))
-    });
-    found.unwrap_or(std::ptr::null())
+    let found = guard(|| Ok(instance.export(position)));
+    found.ok().flatten().unwrap_or(ptr::null())
 }

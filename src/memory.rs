@@ -6,15 +6,18 @@ use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::fallible;
+use crate::store::wasmergo_store;
+use crate::tunables::GuestTunables;
 use std::cell::UnsafeCell;
 use std::collections::HashSet;
 use std::ptr::{self, NonNull};
 use std::sync::Mutex;
 use std::time::Duration;
+use wasmer_compiler::Tunables;
 use wasmer_types::{MemoryError, MemoryStyle, MemoryType, Pages, WASM_PAGE_SIZE};
 use wasmer_vm::{
-    ExpectedValue, LinearMemory, MaybeInstanceOwned, NotifyLocation, ThreadConditions, VMExtern,
-    VMMemory, VMMemoryDefinition, WaiterError,
+    ExpectedValue, InternalStoreHandle, LinearMemory, MaybeInstanceOwned, NotifyLocation,
+    ThreadConditions, VMExtern, VMMemory, VMMemoryDefinition, WaiterError,
 };
 
 /// The 4 GiB that an index can address, and the guard behind them that an offset can reach.
@@ -125,6 +128,7 @@ fn os_error(what: &str) -> MemoryError {
 pub(crate) struct GuestMemory {
     reservation: Option<Reservation>,
     ty: MemoryType,
+    limit: Pages,
     /// The size, here too: a failed instantiation frees the definition before the memory.
     pages: Pages,
     definition: MaybeInstanceOwned<VMMemoryDefinition>,
@@ -137,14 +141,17 @@ unsafe impl Send for GuestMemory {}
 unsafe impl Sync for GuestMemory {}
 
 impl GuestMemory {
+    /// Makes a memory that grows to `limit` pages at most.
     pub fn new(
         ty: &MemoryType,
+        limit: u32,
         place: Option<NonNull<VMMemoryDefinition>>,
     ) -> Result<Self, MemoryError> {
-        if ty.minimum > Pages::max_value() {
+        let limit = Pages(limit).min(Pages::max_value());
+        if ty.minimum > limit {
             return Err(MemoryError::MinimumMemoryTooLarge {
                 min_requested: ty.minimum,
-                max_allowed: Pages::max_value(),
+                max_allowed: limit,
             });
         }
         if ty.maximum.is_some_and(|maximum| maximum < ty.minimum) {
@@ -165,6 +172,7 @@ impl GuestMemory {
         Ok(Self {
             reservation: Some(reservation),
             ty: *ty,
+            limit,
             pages: ty.minimum,
             conditions: ty.shared.then(ThreadConditions::new),
             definition: match place {
@@ -203,13 +211,7 @@ impl LinearMemory for GuestMemory {
         let Some(new) = current.checked_add(delta) else {
             return Err(refused);
         };
-        if new
-            > self
-                .ty
-                .maximum
-                .unwrap_or(Pages::max_value())
-                .min(Pages::max_value())
-        {
+        if new > self.ty.maximum.unwrap_or(self.limit).min(self.limit) {
             return Err(refused);
         }
         if let Some(reservation) = &self.reservation {
@@ -297,6 +299,30 @@ fn get(memory: &wasmergo_extern) -> Result<&mut VMMemory, Error> {
     }
 }
 
+/// Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most.
+///
+/// # Safety
+/// `out` is valid; the caller holds the store.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_memory_new(
+    store: &wasmergo_store,
+    min: u32,
+    max: u64,
+    shared: bool,
+    limit: u32,
+    out: *mut *const wasmergo_extern,
+) -> wasmergo_bytes {
+    fallible(|| {
+        let max = u32::try_from(max).ok().map(Pages);
+        let ty = MemoryType::new(Pages(min), max, shared);
+        let tunables = GuestTunables::for_memory(limit);
+        let memory = tunables.create_host_memory(&ty, &tunables.memory_style(&ty))?;
+        let handle = InternalStoreHandle::new(unsafe { &mut *store.objects.get() }, memory);
+        unsafe { out.write(store.keep(Item::Other(VMExtern::Memory(handle)))) };
+        Ok(())
+    })
+}
+
 /// The memory's definition; null if `memory` is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn wasmergo_memory_definition_of(
@@ -341,7 +367,7 @@ mod tests {
     use super::*;
 
     fn one_page() -> GuestMemory {
-        GuestMemory::new(&MemoryType::new(1, Some(3), false), None).unwrap()
+        GuestMemory::new(&MemoryType::new(1, Some(3), false), 65536, None).unwrap()
     }
 
     fn bytes(memory: &GuestMemory) -> &'static mut [u8] {

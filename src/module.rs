@@ -1,29 +1,59 @@
 //! Modules: compiled code with its wasmer engine, shared by all instances made from it.
 
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
-use crate::engine::wasmergo_engine;
+use crate::engine::{wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
-use crate::{artifact, debug, types, validate};
+use crate::prepare::{Notes, Prepared, prepare};
+use crate::tunables::GuestTunables;
+use crate::{artifact, types, validate};
 use std::sync::Arc;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
-use wasmer_types::{ExportIndex, ModuleInfo};
+use wasmer_types::{ExportIndex, ExternType, ModuleInfo};
 
 /// Field order is drop order: the artifact unregisters its frames before the engine frees the code.
 pub(crate) struct Compiled {
     pub artifact: Arc<Artifact>,
     /// In the order of `artifact`'s exports: what an instance looks up.
     pub exports: Vec<ExportIndex>,
+    pub notes: Notes,
+    pub limits: wasmergo_limits,
+    pub tunables: GuestTunables,
     _engine: Engine,
 }
 
 impl Compiled {
-    fn new(artifact: Arc<Artifact>, engine: Engine) -> Arc<Self> {
+    /// Compiles a valid binary.
+    pub fn new(binary: &[u8], engine: &wasmergo_engine) -> Result<Arc<Self>, Error> {
+        let Prepared { binary, notes } = prepare(binary)
+            .map_err(|error| Error::invalid(error.message(), error.offset() as usize, None))?;
+        let wasmer_engine = engine.wasmer_engine(notes.tables.clone())?;
+        // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
+        let artifact =
+            guard(|| Ok(wasmer_engine.compile(&binary)?)).map_err(|error| match error.kind {
+                wasmergo_error_kind::Internal => Error::new(
+                    wasmergo_error_kind::Unsupported,
+                    format!("the compiler gave up: {}", error.message),
+                ),
+                _ => error,
+            })?;
+        Ok(Self::with_artifact(artifact, notes, wasmer_engine, engine))
+    }
+
+    fn with_artifact(
+        artifact: Arc<Artifact>,
+        notes: Notes,
+        wasmer_engine: Engine,
+        engine: &wasmergo_engine,
+    ) -> Arc<Self> {
         let exports = artifact.module_info().exports.values().copied().collect();
         Arc::new(Self {
             artifact,
             exports,
-            _engine: engine,
+            tunables: engine.tunables(notes.tables.clone()),
+            notes,
+            limits: engine.limits,
+            _engine: wasmer_engine,
         })
     }
 
@@ -86,19 +116,7 @@ pub unsafe extern "C" fn wasmergo_module_compile(
     fallible(|| {
         let binary = validate::binary(unsafe { borrow(bytes, len) })?;
         validate::validate(&binary, engine)?;
-        let wasmer_engine = engine.wasmer_engine()?;
-        // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
-        let artifact =
-            guard(|| Ok(wasmer_engine.compile(&debug::strip(&binary))?)).map_err(|error| {
-                match error.kind {
-                    wasmergo_error_kind::Internal => Error::new(
-                        wasmergo_error_kind::Unsupported,
-                        format!("the compiler gave up: {}", error.message),
-                    ),
-                    _ => error,
-                }
-            })?;
-        unsafe { write(out, artifact, wasmer_engine, engine) };
+        unsafe { write(out, Compiled::new(&binary, engine)?, engine) };
         Ok(())
     })
 }
@@ -116,23 +134,21 @@ pub unsafe extern "C" fn wasmergo_module_deserialize(
 ) -> wasmergo_bytes {
     fallible(|| {
         let payload = artifact::open(unsafe { borrow(bytes, len) }, &engine.fingerprint())?;
-        let wasmer_engine = engine.wasmer_engine()?;
+        let damaged = || Error::new(wasmergo_error_kind::Incompatible, "truncated artifact");
+        let (notes, payload) = Notes::decode(payload).ok_or_else(damaged)?;
+        let wasmer_engine = engine.wasmer_engine(Vec::new())?;
         let artifact = unsafe { wasmer_engine.deserialize(payload.to_vec().into())? };
         crate::signature::SignatureTable::default()
             .insert_all(artifact.module_info().signatures.values())?;
-        unsafe { write(out, artifact, wasmer_engine, engine) };
+        let compiled = Compiled::with_artifact(artifact, notes, wasmer_engine, engine);
+        unsafe { write(out, compiled, engine) };
         Ok(())
     })
 }
 
-unsafe fn write(
-    out: *mut *mut wasmergo_module,
-    artifact: Arc<Artifact>,
-    wasmer: Engine,
-    engine: &wasmergo_engine,
-) {
+unsafe fn write(out: *mut *mut wasmergo_module, compiled: Arc<Compiled>, engine: &wasmergo_engine) {
     let module = wasmergo_module {
-        compiled: Compiled::new(artifact, wasmer),
+        compiled,
         fingerprint: engine.fingerprint(),
     };
     unsafe { out.write(Box::into_raw(Box::new(module))) };
@@ -153,6 +169,7 @@ pub unsafe extern "C" fn wasmergo_module_serialize(
             .artifact
             .serialize()
             .map_err(|error| Error::new(wasmergo_error_kind::Unsupported, error.to_string()))?;
+        let payload = [module.compiled.notes.encode(), payload].concat();
         unsafe { out.write(artifact::seal(&payload, &module.fingerprint).into()) };
         Ok(())
     })
@@ -163,6 +180,7 @@ pub unsafe extern "C" fn wasmergo_module_serialize(
 pub extern "C" fn wasmergo_module_describe(module: &wasmergo_module) -> wasmergo_bytes {
     guard(|| {
         let info = module.compiled.info();
+        let notes = &module.compiled.notes.tables;
         let mut out = Encoder::default();
         out.str(info.name.as_deref().unwrap_or_default());
         out.u32(info.imports().len() as u32);
@@ -174,8 +192,36 @@ pub extern "C" fn wasmergo_module_describe(module: &wasmergo_module) -> wasmergo
         out.u32(info.exports().len() as u32);
         for export in info.exports() {
             out.str(export.name());
-            types::encode(&mut out, export.ty());
+            let mut ty = export.ty().clone();
+            if let (ExternType::Table(table), Some(ExportIndex::Table(index))) =
+                (&mut ty, info.exports.get(export.name()))
+                && let Some(fixed) = notes.iter().find(|fixed| fixed.index == index.as_u32())
+            {
+                table.maximum = Some(fixed.size);
+            }
+            types::encode(&mut out, &ty);
         }
+        Ok(out.finish())
+    })
+    .unwrap_or(wasmergo_bytes::NONE)
+}
+
+/// The contents of the custom sections of this name: a count, then their bytes, each after its length.
+///
+/// # Safety
+/// `name` holds `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_module_custom_sections(
+    module: &wasmergo_module,
+    name: *const u8,
+    len: usize,
+) -> wasmergo_bytes {
+    guard(|| {
+        let name = String::from_utf8_lossy(unsafe { borrow(name, len) });
+        let sections: Vec<_> = module.compiled.info().custom_sections(&name).collect();
+        let mut out = Encoder::default();
+        out.u32(sections.len() as u32);
+        sections.iter().for_each(|section| out.bytes(section));
         Ok(out.finish())
     })
     .unwrap_or(wasmergo_bytes::NONE)

@@ -5,11 +5,20 @@
 use crate::error::{Error, wasmergo_error_kind};
 use std::collections::HashMap;
 use wasmer_types::FunctionType;
+use wasmer_vm::VMSignatureHash;
 
 #[derive(Default)]
 pub(crate) struct SignatureTable(HashMap<u32, FunctionType>);
 
 impl SignatureTable {
+    /// The type with this hash.
+    pub fn get(&self, hash: VMSignatureHash) -> Option<&FunctionType> {
+        // A number in a structure that does not give it away.
+        const _: () = assert!(size_of::<VMSignatureHash>() == size_of::<u32>());
+        let hash = unsafe { std::mem::transmute::<VMSignatureHash, u32>(hash) };
+        self.0.get(&hash)
+    }
+
     /// Adds the types, or none of them if one collides with a type in the table or among themselves.
     pub fn insert_all<'a>(
         &mut self,

@@ -11,9 +11,11 @@
 
 use crate::function::Call;
 use crate::thread::stack_pointer;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::OnceLock;
-use wasmer_vm::{TrapHandlerFn, VMConfig, catch_traps};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wasmer_vm::{TrapHandlerFn, VMConfig, drain_stack_pool};
 
 /// More than the largest frame that is entered without touching its pages: 1,000 parameters and 1,000 results of 16 bytes.
 const GUARD: usize = 64 << 10;
@@ -21,66 +23,90 @@ const GUARD: usize = 64 << 10;
 /// More than what the engine does on a guest's stack takes, backtraces above all.
 const RESERVE: usize = 128 << 10;
 
-/// What wasmer allocates above its own guard page.
-const SIZE: usize = (1 << 20) + RESERVE + GUARD;
+/// The least that guests of an engine may use.
+const MIN: usize = 64 << 10;
 
-/// The stack for every call.
+/// The stack for calls that run no guest.
 pub(crate) static VM_CONFIG: VMConfig = VMConfig {
-    wasm_stack_size: Some(SIZE),
+    wasm_stack_size: Some(size(MIN)),
 };
 
-/// In the lowest word that a guest may use: guard and reserve are in place. Of a new stack the word is zero; a guest that
-/// overwrites it has them set again.
-const GUARDED: usize = 0x6775_6172_6465_6421;
+/// What wasmer allocates above its own guard page so that a guest may use `limit` bytes.
+pub(crate) const fn size(limit: usize) -> usize {
+    limit + RESERVE + GUARD
+}
 
-/// Guards the stack that this runs on, the first time, and returns its upper end. Called on the guest's stack before any
-/// guest code, within a page of its upper end.
+/// A limit as it can be had: whole pages.
+pub(crate) fn round(limit: usize) -> usize {
+    limit.max(MIN).next_multiple_of(64 << 10)
+}
+
+/// Guards the stack that this runs on for guests that may use `limit` bytes of it, and returns its upper end. Called on
+/// the guest's stack before any guest code, within a page of its upper end.
+///
+/// wasmer gives out any stack that is large enough: another engine's limit may have been in force on it. So the mark, that
+/// guard and reserve are in place, tells for which limit they are. It lies where every stack has a word: in the lowest one
+/// of the smallest limit. Of a new stack it is zero; a guest that overwrites it has them set again, and cannot forge it.
 #[inline(always)]
-pub(crate) fn guard() -> usize {
+pub(crate) fn guard(limit: usize) -> usize {
     let end = (stack_pointer() | 4095) + 1;
-    if unsafe { (lowest(end) as *const usize).read_volatile() } != GUARDED {
-        guard_new(end);
+    if unsafe { ((end - MIN) as *const usize).read_volatile() } != mark(limit) {
+        guard_new(end, limit);
     }
     end
 }
 
-/// The lowest address that a guest may use.
-fn lowest(end: usize) -> usize {
-    end - SIZE + GUARD + RESERVE
+#[inline(always)]
+fn mark(limit: usize) -> usize {
+    SECRET.load(Ordering::Relaxed) ^ limit
 }
 
+/// Random, set once before any guest runs.
+static SECRET: AtomicUsize = AtomicUsize::new(0);
+
+/// Stacks guarded since the cache was emptied last.
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
+
+/// wasmer keeps every stack that was ever in use at the same time; here the unused ones go when there may be so many.
+const CACHED: usize = 256;
+
 #[cold]
-fn guard_new(end: usize) {
-    if !protect(end - SIZE, GUARD + RESERVE, libc::PROT_NONE) {
+fn guard_new(end: usize, limit: usize) {
+    let bottom = end - size(limit);
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // The guard of a smaller limit may be anywhere above, that of a larger one below.
+    if !protect(end - limit, limit - MIN, access)
+        || !protect(bottom, GUARD + RESERVE, libc::PROT_NONE)
+    {
         panic!("cannot guard a stack: {}", std::io::Error::last_os_error());
     }
-    unsafe { (lowest(end) as *mut usize).write_volatile(GUARDED) };
+    unsafe { ((end - MIN) as *mut usize).write_volatile(mark(limit)) };
+    if GUARDED.fetch_add(1, Ordering::Relaxed) >= CACHED {
+        GUARDED.store(0, Ordering::Relaxed);
+        drain_stack_pool();
+    }
 }
 
 fn protect(from: usize, len: usize, access: libc::c_int) -> bool {
-    unsafe { libc::mprotect(from as *mut _, len, access) == 0 }
-}
-
-/// Guards the stack that the next call on this thread gets, for calls that wasmer makes itself. Returns its upper end.
-pub(crate) fn guard_next() -> Result<usize, wasmer_vm::Trap> {
-    unsafe { catch_traps(None, &VM_CONFIG, guard) }
+    len == 0 || unsafe { libc::mprotect(from as *mut _, len, access) == 0 }
 }
 
 /// Frees a stack whose call was given up. wasmer has lost it.
 ///
 /// # Safety
-/// `end` came from `guard`, and nothing will run on the stack any more.
-pub(crate) unsafe fn free(end: usize) {
+/// `end` came from `guard`, and nothing will run on the stack any more. Of a stack that wasmer made for a larger limit
+/// the rest stays: address space that was never touched, or is the guard.
+pub(crate) unsafe fn free(end: usize, limit: usize) {
     if end != 0 {
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        unsafe { libc::munmap((end - SIZE - page) as *mut _, SIZE + page) };
+        unsafe { libc::munmap((end - size(limit) - page) as *mut _, size(limit) + page) };
     }
 }
 
 /// Closes the reserve of a stack after its call.
 #[cold]
-pub(crate) fn close_reserve(end: usize) {
-    protect(end - SIZE + GUARD, RESERVE, libc::PROT_NONE);
+pub(crate) fn close_reserve(end: usize, limit: usize) {
+    protect(end - limit - RESERVE, RESERVE, libc::PROT_NONE);
 }
 
 /// What wasmer asks first when a signal arrives during a call.
@@ -106,7 +132,7 @@ fn on_signal(
     if end == 0 || call.reserve_open.get() {
         return false;
     }
-    let reserve = end - SIZE + GUARD..lowest(end);
+    let reserve = end - call.limit - RESERVE..end - call.limit;
     let address = unsafe { (*info).si_addr() } as usize;
     if !reserve.contains(&address) || !is_native(crate::arch::program_counter(context)) {
         return false;
@@ -126,9 +152,13 @@ fn is_native(pc: usize) -> bool {
 /// The code that was there when the first engine was made.
 static NATIVE: OnceLock<Vec<Range<usize>>> = OnceLock::new();
 
-/// Looks up what the signal handler needs to know.
+/// Looks up what the signal handler needs to know, and makes the secret. Called before any guest runs.
 pub(crate) fn prepare() {
-    NATIVE.get_or_init(native_code);
+    NATIVE.get_or_init(|| {
+        let random = RandomState::new().build_hasher().finish();
+        SECRET.store(random as usize | 1 << 63, Ordering::Relaxed);
+        native_code()
+    });
 }
 
 #[cfg(target_os = "linux")]
@@ -165,35 +195,47 @@ mod tests {
 
     /// The mapping that begins at an address, as (end, permissions).
     fn mapping_at(start: usize) -> Option<(usize, String)> {
+        mappings(|low, _| low == start)
+    }
+
+    /// The mapping that holds an address.
+    fn mapping_over(address: usize) -> Option<(usize, String)> {
+        mappings(|low, high| (low..high).contains(&address))
+    }
+
+    fn mappings(wanted: impl Fn(usize, usize) -> bool) -> Option<(usize, String)> {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         maps.lines().find_map(|line| {
             let (range, rest) = line.split_once(' ')?;
             let (low, high) = range.split_once('-')?;
             let low = usize::from_str_radix(low, 16).ok()?;
-            (low == start).then(|| {
-                (
-                    usize::from_str_radix(high, 16).unwrap(),
-                    rest[..4].to_string(),
-                )
-            })
+            let high = usize::from_str_radix(high, 16).ok()?;
+            wanted(low, high).then(|| (high, rest[..4].to_string()))
         })
     }
 
+    fn guarded(limit: usize) -> usize {
+        let config = VMConfig {
+            wasm_stack_size: Some(size(limit)),
+        };
+        unsafe { wasmer_vm::catch_traps(None, &config, move || guard(limit)) }.unwrap()
+    }
+
     #[test]
-    fn the_lowest_part_of_a_stack_is_inaccessible() {
+    fn the_lowest_part_of_a_stack_is_inaccessible_at_the_limit_in_force() {
+        prepare();
         std::thread::spawn(|| {
-            let end = guard_next().unwrap();
-            assert_eq!(
-                guard_next().unwrap(),
-                end,
-                "the next call gets the same stack"
-            );
-            let (top, access) = mapping_at(lowest(end)).expect("the accessible part is a mapping");
-            assert!(top >= end && access.starts_with("rw"), "{access}");
-            assert!(
-                mapping_at(lowest(end) - 4096).is_none(),
-                "no accessible page below"
-            );
+            for limit in [1 << 20, 1 << 20, 64 << 10, 16 << 20, 64 << 10, 1 << 20] {
+                let end = guarded(limit);
+                assert_eq!(guarded(limit), end, "the next call gets the same stack");
+                let (top, access) =
+                    mapping_at(end - limit).expect("the accessible part is a mapping");
+                assert!(top >= end && access.starts_with("rw"), "{access}");
+                for below in [end - limit - 4096, end - limit - RESERVE - GUARD] {
+                    let (_, access) = mapping_over(below).expect("the guard is a mapping");
+                    assert!(access.starts_with("---"), "{access}");
+                }
+            }
         })
         .join()
         .unwrap();

@@ -1,19 +1,19 @@
 //! Stores: what instances share. A store is used by one call chain at a time; the Go side's gate sees to it.
 
 use crate::bytes::wasmergo_bytes;
-use crate::error::Error;
+use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::function::Call;
 use crate::guard::{fallible, infallible};
 use crate::instance::wasmergo_instance;
 use crate::signature::SignatureTable;
-use crate::tunables::GuestTunables;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use crate::stack;
+use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
+use std::collections::HashMap;
 use std::mem::MaybeUninit;
-use std::sync::Mutex;
-use wasmer_compiler::Tunables;
-use wasmer_types::{MemoryType, Pages};
-use wasmer_vm::{InternalStoreHandle, StoreObjects, VMExtern};
+use std::sync::{Mutex, MutexGuard};
+use wasmer_types::FunctionType;
+use wasmer_vm::{StoreObjects, VMCallerCheckedAnyfunc};
 
 /// Slots of the scratch area; each holds one value (16 bytes).
 pub const WASMERGO_SCRATCH_SLOTS: usize = 2048;
@@ -27,9 +27,10 @@ pub struct wasmergo_store {
     #[allow(clippy::vec_box)] // the Go side holds their addresses
     pub(crate) instances: RefCell<Vec<Box<wasmergo_instance>>>,
     pub(crate) signatures: RefCell<SignatureTable>,
+    /// Bytes of stack for guests; 0 until the first instance brings its engine's limit.
+    stack_limit: Cell<usize>,
     /// Exports are looked up without holding the store.
-    #[allow(clippy::vec_box)] // the Go side holds their addresses
-    externs: Mutex<Vec<Box<wasmergo_extern>>>,
+    externs: Mutex<Externs>,
     /// The error of the last failed call, until the Go side fetches it.
     pub(crate) error: RefCell<Option<Error>>,
     /// The innermost running call; null if there is none.
@@ -40,27 +41,85 @@ pub struct wasmergo_store {
     scratch: Box<[MaybeUninit<u128>]>,
 }
 
-impl wasmergo_store {
-    /// Hands an extern to the Go side; it lives as long as the store.
-    pub fn keep(&self, item: Item) -> *const wasmergo_extern {
-        let kept = Box::new(wasmergo_extern { store: self, item });
+#[derive(Default)]
+struct Externs {
+    #[allow(clippy::vec_box)] // the Go side holds their addresses
+    all: Vec<Box<wasmergo_extern>>,
+    /// The functions by code and context.
+    functions: HashMap<(usize, usize), *const wasmergo_extern>,
+}
+
+impl Externs {
+    fn keep(&mut self, store: &wasmergo_store, item: Item) -> *const wasmergo_extern {
+        let kept = Box::new(wasmergo_extern { store, item });
         let address: *const wasmergo_extern = &*kept;
-        self.externs
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .push(kept);
+        self.all.push(kept);
         address
     }
 }
 
+impl wasmergo_store {
+    fn externs(&self) -> MutexGuard<'_, Externs> {
+        self.externs
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Hands an extern to the Go side; it lives as long as the store.
+    pub fn keep(&self, item: Item) -> *const wasmergo_extern {
+        self.externs().keep(self, item)
+    }
+
+    /// The same for a function, which is one extern however it was come by.
+    pub fn keep_function(&self, callee: VMCallerCheckedAnyfunc) -> *const wasmergo_extern {
+        let mut externs = self.externs();
+        let key = (callee.func_ptr as usize, unsafe { callee.vmctx.host_env }
+            as usize);
+        if let Some(known) = externs.functions.get(&key) {
+            return *known;
+        }
+        let import = OnceCell::new();
+        let kept = externs.keep(self, Item::Function { callee, import });
+        externs.functions.insert(key, kept);
+        kept
+    }
+
+    /// The type of a function of this store.
+    pub fn signature(&self, callee: &VMCallerCheckedAnyfunc) -> Result<FunctionType, Error> {
+        self.signatures
+            .borrow()
+            .get(callee.type_signature_hash)
+            .cloned()
+            .ok_or_else(|| {
+                Error::new(
+                    wasmergo_error_kind::Internal,
+                    "a function of an unknown type",
+                )
+            })
+    }
+
+    pub fn stack_limit(&self) -> usize {
+        self.stack_limit.get()
+    }
+
+    /// Sets the bytes of stack for guests, if they are not set yet.
+    pub fn limit_stack(&self, size: usize) {
+        if self.stack_limit.get() == 0 {
+            self.stack_limit.set(stack::round(size));
+        }
+    }
+}
+
 /// Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
-/// as the store: the first for the status of calls, the others for arguments and results.
+/// as the store: the first for the status of calls, the others for arguments and results. `stack_size` bounds the stack of
+/// guests; 0 leaves that to the engine of the first instance.
 ///
 /// # Safety
 /// `out` and `scratch` are valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_store_new(
     id: u64,
+    stack_size: u64,
     out: *mut *mut wasmergo_store,
     scratch: *mut *mut u64,
 ) -> wasmergo_bytes {
@@ -70,12 +129,16 @@ pub unsafe extern "C" fn wasmergo_store_new(
             objects: UnsafeCell::default(),
             instances: RefCell::default(),
             signatures: RefCell::default(),
+            stack_limit: Cell::new(0),
             externs: Mutex::default(),
             error: RefCell::default(),
             call: Cell::new(std::ptr::null()),
             status: std::ptr::null_mut(),
             scratch: Box::new_uninit_slice(WASMERGO_SCRATCH_SLOTS),
         });
+        if stack_size != 0 {
+            store.limit_stack(stack_size as usize);
+        }
         store.status = store.scratch.as_mut_ptr().cast();
         unsafe {
             scratch.write(store.status);
@@ -90,26 +153,6 @@ pub unsafe extern "C" fn wasmergo_store_new(
 #[unsafe(no_mangle)]
 pub extern "C" fn wasmergo_store_delete(store: Option<Box<wasmergo_store>>) {
     infallible(|| drop(store));
-}
-
-/// Makes a memory in the store.
-///
-/// # Safety
-/// `out` is valid; the caller holds the store.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wasmergo_store_memory(
-    store: &wasmergo_store,
-    min: u32,
-    max: u32,
-    out: *mut *const wasmergo_extern,
-) -> wasmergo_bytes {
-    fallible(|| {
-        let ty = MemoryType::new(Pages(min), Some(Pages(max)), false);
-        let memory = GuestTunables.create_host_memory(&ty, &GuestTunables.memory_style(&ty))?;
-        let handle = InternalStoreHandle::new(unsafe { &mut *store.objects.get() }, memory);
-        unsafe { out.write(store.keep(Item::Other(VMExtern::Memory(handle)))) };
-        Ok(())
-    })
 }
 
 /// Fetches the error of a call that failed; the caller owns it.

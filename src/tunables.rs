@@ -1,34 +1,74 @@
-//! How stores allocate: memories from the arena, tables below a limit, the rest as wasmer does.
+//! How stores allocate: memories from the arena, memories and tables within limits, the rest as wasmer does.
 
+use crate::engine::wasmergo_limits;
 use crate::memory::GuestMemory;
+use crate::table::FixedTable;
 use std::ptr::NonNull;
-use wasmer_compiler::{BaseTunables, Tunables};
-use wasmer_types::{MemoryError, MemoryStyle, MemoryType, TableStyle, TableType};
-use wasmer_vm::{VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition};
+use wasmer_compiler::{LinkError, Tunables};
+use wasmer_types::entity::PrimaryMap;
+use wasmer_types::{
+    LocalTableIndex, MemoryError, MemoryStyle, MemoryType, ModuleInfo, TableIndex, TableStyle,
+    TableType,
+};
+use wasmer_vm::{
+    InternalStoreHandle, StoreObjects, VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition,
+};
 
-/// Tables stop here, as in browsers: a guest must not make the host allocate 4 billion elements.
-const MAX_TABLE: u32 = 10_000_000;
-
-/// Has no state: limits are constants.
-pub(crate) struct GuestTunables;
+/// Has limits, and knows tables whose module was compiled without their maximum.
+pub(crate) struct GuestTunables {
+    memory_pages: u32,
+    table_elements: u32,
+    tables: Vec<FixedTable>,
+}
 
 impl GuestTunables {
+    pub fn new(limits: &wasmergo_limits, tables: Vec<FixedTable>) -> Self {
+        Self {
+            memory_pages: limits.memory_pages,
+            table_elements: limits.table_elements,
+            tables,
+        }
+    }
+
+    pub fn for_table(table_elements: u32) -> Self {
+        Self {
+            memory_pages: 0,
+            table_elements,
+            tables: Vec::new(),
+        }
+    }
+
+    pub fn for_memory(memory_pages: u32) -> Self {
+        Self {
+            memory_pages,
+            table_elements: 0,
+            tables: Vec::new(),
+        }
+    }
+
     fn memory(
+        &self,
         ty: &MemoryType,
         place: Option<NonNull<VMMemoryDefinition>>,
     ) -> Result<VMMemory, MemoryError> {
-        Ok(VMMemory(Box::new(GuestMemory::new(ty, place)?)))
+        let memory = GuestMemory::new(ty, self.memory_pages, place)?;
+        Ok(VMMemory(Box::new(memory)))
     }
 
-    fn limit(ty: &TableType) -> TableType {
-        TableType {
-            maximum: Some(
-                ty.maximum
-                    .unwrap_or(MAX_TABLE)
-                    .min(MAX_TABLE.max(ty.minimum)),
-            ),
-            ..*ty
+    /// The type that the table is made with: it cannot grow beyond the limit.
+    fn limit(&self, ty: &TableType) -> Result<TableType, String> {
+        if ty.minimum > self.table_elements {
+            return Err(format!(
+                "a table of {} elements, the limit is {}",
+                ty.minimum, self.table_elements
+            ));
         }
+        Ok(TableType {
+            maximum: Some(ty.maximum.map_or(self.table_elements, |maximum| {
+                maximum.min(self.table_elements)
+            })),
+            ..*ty
+        })
     }
 }
 
@@ -46,7 +86,7 @@ impl Tunables for GuestTunables {
         ty: &MemoryType,
         _: &MemoryStyle,
     ) -> Result<VMMemory, MemoryError> {
-        Self::memory(ty, None)
+        self.memory(ty, None)
     }
 
     unsafe fn create_vm_memory(
@@ -55,11 +95,11 @@ impl Tunables for GuestTunables {
         _: &MemoryStyle,
         place: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
-        Self::memory(ty, Some(place))
+        self.memory(ty, Some(place))
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {
-        BaseTunables::new().create_host_table(&Self::limit(ty), style)
+        VMTable::new(&self.limit(ty)?, style)
     }
 
     unsafe fn create_vm_table(
@@ -68,6 +108,33 @@ impl Tunables for GuestTunables {
         style: &TableStyle,
         place: NonNull<VMTableDefinition>,
     ) -> Result<VMTable, String> {
-        unsafe { BaseTunables::new().create_vm_table(&Self::limit(ty), style, place) }
+        unsafe { VMTable::from_definition(&self.limit(ty)?, style, place) }
+    }
+
+    unsafe fn create_tables(
+        &self,
+        objects: &mut StoreObjects,
+        module: &ModuleInfo,
+        styles: &PrimaryMap<TableIndex, TableStyle>,
+        places: &[NonNull<VMTableDefinition>],
+    ) -> Result<PrimaryMap<LocalTableIndex, InternalStoreHandle<VMTable>>, LinkError> {
+        let mut tables = PrimaryMap::with_capacity(places.len());
+        let local = module.tables.iter().skip(module.num_imported_tables);
+        for ((index, ty), place) in local.zip(places) {
+            let fixed = self
+                .tables
+                .iter()
+                .find(|table| table.index == index.as_u32());
+            let ty = TableType {
+                maximum: fixed.map_or(ty.maximum, |table| Some(table.size)),
+                ..*ty
+            };
+            let table = unsafe { self.create_vm_table(&ty, &styles[index], *place) };
+            tables.push(InternalStoreHandle::new(
+                objects,
+                table.map_err(LinkError::Resource)?,
+            ));
+        }
+        Ok(tables)
     }
 }

@@ -3,13 +3,15 @@
 
 use crate::engine::{wasmergo_compiler, wasmergo_engine};
 use crate::error::{Error, wasmergo_error_kind};
+use crate::feature::{self, FeatureSet};
+use crate::instruction;
 use crate::signature::SignatureTable;
 use std::borrow::Cow;
 use wasmer::wasmparser::{
     BinaryReaderError, CompositeInnerType, KnownCustom, Name, Parser, Payload, RefType, TypeRef,
-    ValType, Validator, WasmFeatures,
+    ValType, Validator,
 };
-use wasmer_types::{Features, FunctionType, Type};
+use wasmer_types::{FunctionType, Type};
 
 const MAGIC: &[u8] = b"\0asm";
 const COMPONENT_LAYER: &[u8] = &[0x0d, 0, 1, 0];
@@ -53,14 +55,18 @@ fn core_module(binary: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Error> {
 
 /// Checks the module against the features, and its function types against each other.
 pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Error> {
-    Validator::new_with_features(wasm_features(&engine.features))
-        .validate_all(binary)
-        .map_err(|error| invalid(binary, &error))?;
-    let types = function_types(binary).map_err(|error| invalid(binary, &error))??;
+    check(binary, engine.features).map_err(|error| invalid(binary, &error, engine))?;
+    let types = function_types(binary).map_err(|error| invalid(binary, &error, engine))??;
     SignatureTable::default().insert_all(types.iter())?;
     if engine.compiler == wasmergo_compiler::Singlepass {
-        refuse_imports_with_results(binary, &types).map_err(|error| invalid(binary, &error))??;
+        refuse_imports_with_results(binary, &types)
+            .map_err(|error| invalid(binary, &error, engine))??;
     }
+    Ok(())
+}
+
+fn check(binary: &[u8], features: FeatureSet) -> Result<(), BinaryReaderError> {
+    Validator::new_with_features(feature::wasm_features(features)).validate_all(binary)?;
     Ok(())
 }
 
@@ -93,35 +99,35 @@ fn refuse_imports_with_results(
     Ok(Ok(()))
 }
 
-fn invalid(binary: &[u8], error: &BinaryReaderError) -> Error {
-    let offset = error.offset();
-    Error::invalid(
-        error.message(),
-        offset as usize,
-        function_at(binary, offset as usize),
-    )
+fn invalid(binary: &[u8], error: &BinaryReaderError, engine: &wasmergo_engine) -> Error {
+    let offset = error.offset() as usize;
+    let mut out = Error::invalid(error.message(), offset, function_at(binary, offset));
+    out.instruction = instruction::at(binary, offset).unwrap_or_default();
+    let Some(missing) = missing(binary, error, engine.features) else {
+        return out;
+    };
+    out.feature = missing;
+    let name = feature::name(missing);
+    if feature::supported(engine.compiler) >> missing & 1 == 0 {
+        out.kind = wasmergo_error_kind::Unsupported;
+        let compiler = engine.compiler;
+        out.message =
+            format!("needs the feature {name}, which the compiler {compiler} does not support");
+    } else {
+        out.message = format!("needs the feature {name}, which is turned off");
+    }
+    out
 }
 
-/// The features as the compilers' own validation sets them.
-fn wasm_features(features: &Features) -> WasmFeatures {
-    let mut out = WasmFeatures::MUTABLE_GLOBAL
-        | WasmFeatures::SATURATING_FLOAT_TO_INT
-        | WasmFeatures::FLOATS
-        | WasmFeatures::SIGN_EXTENSION
-        | WasmFeatures::GC_TYPES;
-    out.set(WasmFeatures::BULK_MEMORY, features.bulk_memory);
-    out.set(WasmFeatures::THREADS, features.threads);
-    out.set(WasmFeatures::REFERENCE_TYPES, features.reference_types);
-    out.set(WasmFeatures::MULTI_VALUE, features.multi_value);
-    out.set(WasmFeatures::SIMD, features.simd);
-    out.set(WasmFeatures::TAIL_CALL, features.tail_call);
-    out.set(WasmFeatures::MULTI_MEMORY, features.multi_memory);
-    out.set(WasmFeatures::MEMORY64, features.memory64);
-    out.set(WasmFeatures::EXCEPTIONS, features.exceptions);
-    out.set(WasmFeatures::EXTENDED_CONST, features.extended_const);
-    out.set(WasmFeatures::RELAXED_SIMD, features.relaxed_simd);
-    out.set(WasmFeatures::WIDE_ARITHMETIC, features.wide_arithmetic);
-    out
+/// The feature without which the module is invalid: the validator knows it, or it is one whose presence moves the error.
+fn missing(binary: &[u8], error: &BinaryReaderError, features: FeatureSet) -> Option<u32> {
+    let told = error.missing_wasm_feature().and_then(feature::of);
+    told.or_else(|| {
+        feature::others(features).find(|bit| match check(binary, features | 1 << bit) {
+            Ok(()) => true,
+            Err(other) => other.offset() > error.offset(),
+        })
+    })
 }
 
 fn function_types(binary: &[u8]) -> Result<Result<Vec<FunctionType>, Error>, BinaryReaderError> {
@@ -211,12 +217,18 @@ fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::wasmergo_engine_config;
+    use crate::engine::{wasmergo_engine_config, wasmergo_limits};
 
     fn engine() -> wasmergo_engine {
         wasmergo_engine::new(&wasmergo_engine_config {
             compiler: wasmergo_compiler::Cranelift as u32,
             compile_threads: 0,
+            features: feature::WASMERGO_FEATURES_DEFAULT,
+            limits: wasmergo_limits {
+                memory_pages: 65536,
+                table_elements: 1000,
+                stack_size: 1 << 20,
+            },
         })
         .unwrap()
     }

@@ -2,35 +2,55 @@ package wasmer
 
 import (
 	"context"
+	"fmt"
 	"unsafe"
 )
 
 // Caller is what a host function learns about who called it. It is valid until the host function returns, on the
 // goroutine that it was called on.
 type Caller struct {
+	// instance is nil if the host calls, or a guest through a reference to a function made by Store.NewFunction.
 	instance *Instance
+	store    *Store
 }
 
 // Context is the context of the call that led here. Pass it on when calling back into the guest.
 func (c *Caller) Context() context.Context {
-	if ctx := c.instance.store.ctx; ctx != nil {
+	if ctx := c.store.ctx; ctx != nil {
 		return ctx
 	}
 	return context.Background()
 }
 
-// Instance is the instance that imports the host function. Its start function may still be running.
+// Store is the store that the call runs in.
+func (c *Caller) Store() *Store { return c.store }
+
+// Instance is the instance that imports the host function. Its start function may still be running. It is nil for a
+// function made by Store.NewFunction that is called by the host, or by a guest through a reference.
 func (c *Caller) Instance() *Instance { return c.instance }
 
 // Function is the instance's exported function of this name.
-func (c *Caller) Function(name string) (*Function, error) { return c.instance.Function(name) }
+func (c *Caller) Function(name string) (*Function, error) {
+	if c.instance == nil {
+		return nil, fmt.Errorf("%w: the caller of function %q is no instance", ErrNotFound, name)
+	}
+	return c.instance.Function(name)
+}
 
 // Memory is the instance's memory exported as "memory", else its first exported one; nil if there is none.
-func (c *Caller) Memory() *Memory { return c.instance.Memory }
+func (c *Caller) Memory() *Memory {
+	if c.instance == nil {
+		return nil
+	}
+	return c.instance.Memory
+}
 
 // MemoryAt is the instance's exported memory with this index among its exported memories; nil if there is none.
 func (c *Caller) MemoryAt(index int) *Memory {
-	for _, export := range c.instance.module.exports {
+	if c.instance == nil {
+		return nil
+	}
+	for _, export := range c.instance.exports {
 		if export.Type.Kind != ExternMemory {
 			continue
 		}
@@ -44,7 +64,12 @@ func (c *Caller) MemoryAt(index int) *Memory {
 }
 
 // Data is what Instance.SetContextData attached.
-func (c *Caller) Data() any { return c.instance.contextData() }
+func (c *Caller) Data() any {
+	if c.instance == nil {
+		return nil
+	}
+	return c.instance.contextData()
+}
 
 // InstanceContext is the go-ext-wasm form of Caller, for host functions whose first parameter is an unsafe.Pointer.
 type InstanceContext struct {

@@ -1,8 +1,10 @@
 package wasmer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -61,11 +63,61 @@ type EngineConfig struct {
 	Compiler Compiler
 	// CompileThreads bounds the threads of one compilation; 0 means one a core.
 	CompileThreads int
+	// Features are what modules may use; the zero value means all that the compiler supports. NewEngine fails with
+	// ErrUnsupported if the compiler lacks one of them.
+	Features Features
+	// MaxModuleSize bounds the size of modules in bytes; 0 means no bound.
+	MaxModuleSize int
 	// MaxCallDepth bounds how deep calls of one store may be nested through host functions; 0 means 1000.
 	MaxCallDepth int
+	// StackSize bounds the stack of guests in bytes, rounded up to a multiple of 64 KiB, up to 1 GiB; 0 means 1 MiB. A guest
+	// that needs more ends with TrapStackOverflow. In a store with modules of several engines that of the first counts.
+	StackSize int
+	// MaxMemoryPages bounds each memory in pages of 64 KiB, up to 65536; 0 means 65536. A larger initial size is
+	// ErrResource; growth beyond it fails as beyond the memory's own maximum.
+	MaxMemoryPages int
+	// MaxTableElements bounds each table; 0 means 10,000,000. As for MaxMemoryPages.
+	MaxTableElements int
+	// MaxInstances bounds how many instances may be made in one store, closed ones included, which stay there until the
+	// store is closed; 0 means no bound. One more is ErrResource.
+	MaxInstances int
 }
 
-const defaultCallDepth = 1000
+const (
+	defaultCallDepth     = 1000
+	defaultStackSize     = 1 << 20
+	maxStackSize         = 1 << 30
+	defaultTableElements = 10_000_000
+)
+
+func (c EngineConfig) withDefaults() EngineConfig {
+	c.MaxCallDepth = cmp.Or(c.MaxCallDepth, defaultCallDepth)
+	c.StackSize = cmp.Or(c.StackSize, defaultStackSize)
+	c.MaxMemoryPages = cmp.Or(c.MaxMemoryPages, maxMemoryPages)
+	c.MaxTableElements = cmp.Or(c.MaxTableElements, defaultTableElements)
+	return c
+}
+
+// check reports a number that makes no sense.
+func (c EngineConfig) check() error {
+	for _, field := range []struct {
+		name       string
+		value, max int
+	}{
+		{"CompileThreads", c.CompileThreads, math.MaxInt32},
+		{"MaxModuleSize", c.MaxModuleSize, math.MaxInt},
+		{"MaxCallDepth", c.MaxCallDepth, math.MaxInt},
+		{"StackSize", c.StackSize, maxStackSize},
+		{"MaxMemoryPages", c.MaxMemoryPages, maxMemoryPages},
+		{"MaxTableElements", c.MaxTableElements, math.MaxInt32},
+		{"MaxInstances", c.MaxInstances, math.MaxInt},
+	} {
+		if field.value < 0 || field.value > field.max {
+			return fmt.Errorf("wasmer: engine: %s is %d, must lie between 0 and %d", field.name, field.value, field.max)
+		}
+	}
+	return nil
+}
 
 // Engine compiles modules. Goroutines may share it.
 type Engine struct {
@@ -82,14 +134,20 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		}
 		config.Compiler = compilers[0]
 	}
-	if config.CompileThreads < 0 || config.MaxCallDepth < 0 {
-		return nil, fmt.Errorf("wasmer: engine: CompileThreads %d and MaxCallDepth %d must not be negative",
-			config.CompileThreads, config.MaxCallDepth)
+	if err := config.check(); err != nil {
+		return nil, err
 	}
-	if config.MaxCallDepth == 0 {
-		config.MaxCallDepth = defaultCallDepth
+	config = config.withDefaults()
+	options := ffi.EngineConfig{
+		Compiler: uint32(config.Compiler), CompileThreads: uint32(config.CompileThreads),
+		Features:    ffi.DefaultFeatures,
+		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
+		StackSize: uint64(config.StackSize),
 	}
-	ptr, err := ffi.NewEngine(uint32(config.Compiler), uint32(config.CompileThreads))
+	if config.Features.given {
+		options.Features = config.Features.bits
+	}
+	ptr, err := ffi.NewEngine(options)
 	if err != nil {
 		return nil, translate("engine", err)
 	}
@@ -103,8 +161,16 @@ var defaultEngine = sync.OnceValues(func() (*Engine, error) { return NewEngine(E
 // Compiler is the compiler in use.
 func (e *Engine) Compiler() Compiler { return e.config.Compiler }
 
-// Validate checks a module in binary or text format without generating code. It fails with *CompileError, or with
-// ErrUnsupported or ErrSignatureCollision.
+// Features are what modules may use.
+func (e *Engine) Features() Features {
+	if !e.config.Features.given {
+		return DefaultFeatures(e.config.Compiler)
+	}
+	return e.config.Features
+}
+
+// Validate checks a module in binary or text format without generating code. It fails with *CompileError, which is
+// ErrUnsupported if the compiler lacks a feature, or with ErrUnsupported, ErrSignatureCollision or ErrResource.
 //
 // See https://webassembly.github.io/spec/core/valid/
 func (e *Engine) Validate(wasm []byte) error {
@@ -113,12 +179,28 @@ func (e *Engine) Validate(wasm []byte) error {
 		return err
 	}
 	defer e.handle.release()
+	if err := e.checkSize(wasm); err != nil {
+		return err
+	}
 	return translate("validate", ptr.Validate(wasm))
+}
+
+func (e *Engine) checkSize(wasm []byte) error {
+	if limit := e.config.MaxModuleSize; limit > 0 && len(wasm) > limit {
+		return fmt.Errorf("%w: module: it has %d bytes, the limit of EngineConfig.MaxModuleSize is %d",
+			ErrResource, len(wasm), limit)
+	}
+	return nil
 }
 
 // Compile makes a module from the binary or the text format. It fails as Validate does. Today ctx is looked at before
 // compilation only.
 func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	if e != nil {
+		if err := e.checkSize(wasm); err != nil {
+			return nil, err
+		}
+	}
 	return e.newModule(ctx, "compile", wasm, (*ffi.Engine).Compile)
 }
 

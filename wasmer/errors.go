@@ -26,11 +26,17 @@ var (
 	ErrDepth = errors.New("wasmer: calls nested too deeply")
 	// ErrOutOfBounds: an access by the host lies outside of a memory.
 	ErrOutOfBounds = errors.New("wasmer: out of bounds")
+	// ErrStoreMismatch: what belongs to one store was given to another; see NewStore.
+	ErrStoreMismatch = errors.New("wasmer: belongs to another store")
+	// ErrImmutable: a constant global was to be set.
+	ErrImmutable = errors.New("wasmer: immutable")
+	// ErrNameTaken: the store has an instance of this name.
+	ErrNameTaken = errors.New("wasmer: the store has an instance of this name")
 	// ErrNotFound: there is no export of this name and kind.
 	ErrNotFound = errors.New("wasmer: not found")
 )
 
-// CompileError says why a module was refused.
+// CompileError says why a module was refused. It is ErrUnsupported if the compiler lacks a feature that the module needs.
 type CompileError struct {
 	// Message is what is wrong.
 	Message string
@@ -40,17 +46,37 @@ type CompileError struct {
 	FunctionIndex int64
 	// Function is that function's name in the name section, if any.
 	Function string
+	// Instruction is the instruction at the offset, as the text format names it; empty if it is not about one.
+	Instruction string
+	// Feature is the feature that the module needs and may not use; 0 if it is not about one.
+	Feature Feature
+	// Unsupported says that the compiler does not support the feature, rather than that it was turned off.
+	Unsupported bool
+}
+
+// Unwrap gives ErrUnsupported if the compiler lacks the feature.
+func (e *CompileError) Unwrap() error {
+	if e.Unsupported {
+		return ErrUnsupported
+	}
+	return nil
 }
 
 func (e *CompileError) Error() string {
 	var b strings.Builder
 	b.WriteString("wasmer: compile: ")
+	if e.Unsupported {
+		b.WriteString("unsupported: ")
+	}
 	if e.FunctionIndex >= 0 {
 		fmt.Fprintf(&b, "function[%d]", e.FunctionIndex)
 		if e.Function != "" {
 			fmt.Fprintf(&b, " %s", e.Function)
 		}
 		b.WriteString(": ")
+	}
+	if e.Instruction != "" {
+		fmt.Fprintf(&b, "%s: ", e.Instruction)
 	}
 	b.WriteString(e.Message)
 	if e.Offset >= 0 {
@@ -228,8 +254,16 @@ func translate(op string, err error) error {
 		return err
 	}
 	switch e.Kind {
+	case ffi.KindUnsupported:
+		if e.Offset == ffi.NoOffset {
+			return fmt.Errorf("%w: %s: %s", ErrUnsupported, op, e.Message)
+		}
+		fallthrough
 	case ffi.KindInvalid, ffi.KindCompile:
-		out := &CompileError{Message: e.Message, Offset: -1, FunctionIndex: -1}
+		out := &CompileError{
+			Message: e.Message, Offset: -1, FunctionIndex: -1, Instruction: e.Instruction,
+			Feature: decodeFeature(e.Feature), Unsupported: e.Kind == ffi.KindUnsupported,
+		}
 		if e.Offset != ffi.NoOffset {
 			out.Offset = int64(e.Offset)
 		}
@@ -243,8 +277,6 @@ func translate(op string, err error) error {
 			trap.Frames[i] = Frame(f)
 		}
 		return trap
-	case ffi.KindUnsupported:
-		return fmt.Errorf("%w: %s: %s", ErrUnsupported, op, e.Message)
 	case ffi.KindSignatureCollision:
 		return fmt.Errorf("%w: %s: %s", ErrSignatureCollision, op, e.Message)
 	case ffi.KindIncompatible:

@@ -150,7 +150,7 @@ func TestTrapsOfFeaturesBeyondTheFirstVersion(t *testing.T) {
 			(func (export "caught") (result i32) (block $h (try_table (catch_all $h) (throw $e))) (i32.const 1))
 			(func (export "null") (throw_ref (ref.null exn))))`
 		if engine.Compiler() == wasmer.Singlepass {
-			require.ErrorContains(t, engine.Validate([]byte(exceptions)), "exceptions")
+			require.ErrorContains(t, engine.Validate([]byte(exceptions)), "exception-handling")
 			return
 		}
 		instance := instantiate(t, engine, exceptions, nil)

@@ -8,15 +8,15 @@ import (
 // fillExports makes the go-ext-wasm way of calling. The functions behind it are looked up when first called.
 func (i *Instance) fillExports() {
 	i.Exports = make(map[string]func(...any) (Value, error))
-	for _, export := range i.module.exports {
+	for _, export := range i.exports {
 		if export.Type.Kind == ExternFunction {
-			i.Exports[export.Name] = i.exported(export.Name)
+			i.Exports[export.Name] = i.callable(export.Name)
 		}
 	}
 }
 
-// exported calls an export by its name and gives its only result.
-func (i *Instance) exported(name string) func(...any) (Value, error) {
+// callable calls an export by its name and gives its only result.
+func (i *Instance) callable(name string) func(...any) (Value, error) {
 	return func(args ...any) (Value, error) {
 		f, err := i.Function(name)
 		if err != nil {

@@ -2,52 +2,105 @@ package wasmer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
 
-// Function is an exported function of an instance. It keeps the instance alive, but not open. Goroutines may share it;
-// see Instance for how calls wait for each other.
+// Function is a function of an instance or of the host. One that an instance exports keeps it alive, but not open.
+// Goroutines may share it; see Instance for how calls wait for each other.
 //
 // See https://webassembly.github.io/spec/core/exec/runtime.html#function-instances
 type Function struct {
 	instance *Instance
 	store    *Store
-	address  uintptr
-	name     string
-	typ      FunctionType
+	// closed is that of the instance.
+	closed  *atomic.Bool
+	item    *ffi.Extern
+	address uintptr
+	name    string
+	typ     FunctionType
+	// host is set for a function made by Store.NewFunction; item and address are made when they are first needed.
+	host *hostDefinition
 	// width is the larger of the numbers of parameters and results.
 	width int
 	// params and results are what they take in a raw stack.
 	params, results int
 	// wide says that there are v128 among them, so that a value is not always one slot of a raw stack.
 	wide bool
-	// references says that there are references among them, whose bits are addresses: not for hosts to make up.
+	// special says that a call takes more than numbers, or that the function may have yet to be made.
+	special bool
+	// references says that there are references among the parameters and results.
 	references bool
+	// reference is the function as a reference, 0 until it is needed. It belongs to who holds the gate.
+	reference uint64
 }
 
-func newFunction(i *Instance, name string, item *ffi.Extern, typ FunctionType) *Function {
+func newFunction(s *Store, item *ffi.Extern, typ FunctionType) *Function {
 	f := &Function{
-		instance: i, store: i.store, address: item.Address(), name: name, typ: typ,
+		store: s, closed: &neverClosed, item: item, address: item.Address(), typ: typ,
 		width:  max(len(typ.Params), len(typ.Results), 1),
 		params: slots(typ.Params), results: slots(typ.Results),
 	}
 	f.wide = f.params != len(typ.Params) || f.results != len(typ.Results)
-	f.references = slices.ContainsFunc(typ.Params, isReference) || slices.ContainsFunc(typ.Results, isReference)
+	f.references = slices.ContainsFunc(typ.Params, ValueType.IsReference) ||
+		slices.ContainsFunc(typ.Results, ValueType.IsReference)
+	f.special = f.references
 	return f
 }
 
-// Name is the name that the function is exported under.
+// neverClosed stands in for the mark of an instance where there is none.
+var neverClosed atomic.Bool
+
+// NewFunction makes a function of the store that calls a Go function of a type that is known at run time only. It can be
+// called, imported, and passed as a reference. cost is what a call adds to the cost of the guest that calls it.
+//
+// fn is given a value for each parameter, and must return one for each result, of its type: else the guest ends with an
+// error. The slices belong to fn until it returns. An error or panic ends the guest as for Imports.AppendFunction. ctx is
+// the context of the call that led here. The caller's instance is nil when the host calls, or a guest does through a
+// reference. Types with exnref are ErrUnsupported, as are several results with the compiler Singlepass, when the function
+// is first used.
+func (s *Store) NewFunction(typ FunctionType,
+	fn func(ctx context.Context, caller *Caller, args []Value) ([]Value, error), cost uint64,
+) (*Function, error) {
+	if s == nil || s.gate.closed() {
+		return nil, ErrClosed
+	}
+	if fn == nil {
+		return nil, errors.New("wasmer: function: the Go function is nil")
+	}
+	for _, t := range slices.Concat(typ.Params, typ.Results) {
+		if !t.valid() || t == ValueTypeExnRef {
+			return nil, fmt.Errorf("%w: function: a host function cannot have the type %s: %s", ErrUnsupported, t, typ)
+		}
+	}
+	typ = FunctionType{Params: slices.Clone(typ.Params), Results: slices.Clone(typ.Results)}
+	f := newFunction(s, nil, typ)
+	f.host = &hostDefinition{typ: typ, call: dynamic(typ, fn), cost: cost}
+	f.special = true
+	return f, nil
+}
+
+// Name is the name that the function is exported under; empty if it was come by in another way.
 func (f *Function) Name() string { return f.name }
 
 // Type is the function's type.
 func (f *Function) Type() FunctionType { return f.typ }
 
-// Instance is the instance that exports the function.
+// Instance is the instance that exports the function; nil if it was come by in another way.
 func (f *Function) Instance() *Instance { return f.instance }
+
+// Cost is what a call of a function made by NewFunction adds to the cost of its guest.
+func (f *Function) Cost() uint64 {
+	if f.host == nil {
+		return 0
+	}
+	return f.host.cost
+}
 
 // Call calls the function with Go values: numbers of any type, or Value. An argument that the parameter's type cannot
 // hold exactly is a *CallError, as is a wrong number of arguments; then no guest code has run.
@@ -91,14 +144,25 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 	if err := f.begin(ctx, &frame); err != nil {
 		return nil, err
 	}
-	for i, v := range values {
-		frame.values[i] = ffi.Slot{Lo: v.lo, Hi: v.hi}
+	if f.references {
+		if position, err := f.store.lowerAll(frame.values, values); err != nil {
+			f.store.end(&frame)
+			return nil, fmt.Errorf("wasmer: call %q: argument %d: %w", f.name, position, err)
+		}
+	} else {
+		for i, v := range values {
+			frame.values[i] = ffi.Slot{Lo: v.lo, Hi: v.hi}
+		}
 	}
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
 		return nil, f.store.fail(&frame, f.name, status)
 	}
 	for i, t := range f.typ.Results {
-		out = append(out, fromSlot(&frame.values[i], t))
+		if t.IsReference() {
+			out = append(out, f.store.lift(&frame.values[i], t))
+		} else {
+			out = append(out, fromSlot(&frame.values[i], t))
+		}
 	}
 	f.store.end(&frame)
 	return out, nil
@@ -116,6 +180,9 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 			Function: f.name, Position: -1,
 			Message: fmt.Sprintf("the stack has %d slots, want %d: %s", len(stack), max(f.params, f.results), f.typ),
 		}
+	}
+	if f.references {
+		return fmt.Errorf("%w: call %q: references cannot be passed raw, use Call: %s", ErrUnsupported, f.name, f.typ)
 	}
 	var frame frame
 	if err := f.begin(ctx, &frame); err != nil {
@@ -152,17 +219,52 @@ func (f *Function) invoke(values *ffi.Slot) ffi.Status {
 
 // begin enters the store with room for the arguments and results.
 func (f *Function) begin(ctx context.Context, frame *frame) error {
-	if f.references || f.instance.closed.Load() {
-		return f.refuse()
+	if f.special || f.closed.Load() {
+		return f.beginSpecial(ctx, frame)
 	}
 	return f.store.begin(ctx, f.width, frame)
 }
 
-func (f *Function) refuse() error {
-	if f.instance.closed.Load() {
+func (f *Function) beginSpecial(ctx context.Context, frame *frame) error {
+	if f.closed.Load() {
 		return ErrClosed
 	}
-	return fmt.Errorf("%w: call %q: references cannot be passed yet: %s", ErrUnsupported, f.name, f.typ)
+	if err := f.store.beginHosted(ctx, f.width, frame); err != nil {
+		return err
+	}
+	if f.store.depth == 1 && f.store.externrefs.due() {
+		f.store.sweep()
+	}
+	if err := f.make(); err != nil {
+		f.store.end(frame)
+		return err
+	}
+	return nil
+}
+
+// make makes a host function that was not needed before, with the store entered.
+func (f *Function) make() error {
+	if f.item != nil {
+		return nil
+	}
+	types := make([]uint8, 0, len(f.typ.Params)+len(f.typ.Results))
+	for _, t := range slices.Concat(f.typ.Params, f.typ.Results) {
+		types = append(types, uint8(t))
+	}
+	engine, release, err := f.store.useEngine()
+	if err != nil {
+		return err
+	}
+	defer release()
+	number := f.store.addHost(f.host, Caller{store: f.store})
+	item, err := f.store.ptr.NewFunction(engine, types, len(f.typ.Params), number)
+	if err != nil {
+		f.store.hosts = f.store.hosts[:number]
+		return translate("function", err)
+	}
+	f.item, f.address = item, item.Address()
+	f.store.register(f)
+	return nil
 }
 
 func readWide(values []ffi.Slot, stack []uint64, types []ValueType) {
@@ -204,8 +306,4 @@ func fromSlot(s *ffi.Slot, t ValueType) Value {
 		v.hi = s.Hi
 	}
 	return v
-}
-
-func isReference(t ValueType) bool {
-	return t == ValueTypeFuncRef || t == ValueTypeExternRef || t == ValueTypeExnRef
 }

@@ -260,7 +260,8 @@ func TestVectorsTakeTwoSlots(t *testing.T) {
 	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
 		if engine.Compiler() == wasmer.Singlepass {
 			_, err := engine.Compile(background, []byte(vectors))
-			require.ErrorContains(t, err, "SIMD")
+			require.ErrorIs(t, err, wasmer.ErrUnsupported)
+			require.ErrorContains(t, err, "simd")
 			return
 		}
 		instance := instantiate(t, engine, vectors, nil)
@@ -287,27 +288,21 @@ func TestVectorsTakeTwoSlots(t *testing.T) {
 }
 
 // References are addresses: a host that could pass or see their bits could forge one.
-func TestReferencesNeitherComeInNorOut(t *testing.T) {
+func TestReferencesArePassedAsValuesOnly(t *testing.T) {
 	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
 		instance := instantiate(t, engine, `(module (table $t 1 funcref) (elem (i32.const 0) func $f) (func $f)
 			(func (export "in") (param funcref) (table.set $t (i32.const 0) (local.get 0)))
 			(func (export "out") (result funcref) (ref.func $f))
 			(func (export "extern") (param externref) (result externref) (local.get 0)))`, nil)
-		for _, name := range []string{"in", "extern"} {
-			for _, arg := range []any{nil, 0, uint64(1), wasmer.I64(1), wasmer.Value{}, new(int)} {
-				_, err := function(t, instance, name).Call(background, arg)
-				var refusal *wasmer.CallError
-				require.ErrorAs(t, err, &refusal, name)
-			}
+		for _, arg := range []any{0, uint64(1), wasmer.I64(1), wasmer.Value{}, new(int), wasmer.ExternRef(1)} {
+			_, err := function(t, instance, "in").Call(background, arg)
+			var refusal *wasmer.CallError
+			require.ErrorAs(t, err, &refusal)
 		}
 		for _, name := range []string{"in", "out", "extern"} {
 			stack := []uint64{0}
 			require.ErrorIs(t, function(t, instance, name).CallRaw(background, stack), wasmer.ErrUnsupported, name)
 			require.Zero(t, stack[0], name)
 		}
-		_, err := function(t, instance, "out").Call(background)
-		require.ErrorIs(t, err, wasmer.ErrUnsupported)
-		_, err = instance.Exports["out"]()
-		require.ErrorIs(t, err, wasmer.ErrUnsupported)
 	})
 }

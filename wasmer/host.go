@@ -24,6 +24,41 @@ type hostCall func(caller *Caller, values []ffi.Slot) error
 type hostDefinition struct {
 	typ  FunctionType
 	call hostCall
+	// cost is what a call adds to the cost of the guest.
+	cost uint64
+}
+
+// addHost gives a host function a number in the store, with the store entered.
+func (s *Store) addHost(host *hostDefinition, caller Caller) (number uint32) {
+	width := max(len(host.typ.Params), len(host.typ.Results))
+	s.hosts = append(s.hosts, &hostFunction{call: host.call, caller: caller, width: width})
+	return uint32(len(s.hosts) - 1)
+}
+
+// dynamic brings a function over values into the common form.
+func dynamic(typ FunctionType, fn func(context.Context, *Caller, []Value) ([]Value, error)) hostCall {
+	return func(caller *Caller, slots []ffi.Slot) error {
+		args := make([]Value, len(typ.Params))
+		for i, t := range typ.Params {
+			args[i] = caller.store.lift(&slots[i], t)
+		}
+		results, err := fn(caller.Context(), caller, args)
+		if err != nil {
+			return err
+		}
+		if len(results) != len(typ.Results) {
+			return fmt.Errorf("wasmer: host function: returned %d results, want %d: %s", len(results), len(typ.Results), typ)
+		}
+		for i, v := range results {
+			if v.Type() != typ.Results[i] {
+				return fmt.Errorf("wasmer: host function: result %d is %v of type %s, want %s", i, v, v.Type(), typ.Results[i])
+			}
+		}
+		if position, err := caller.store.lowerAll(slots, results); err != nil {
+			return fmt.Errorf("wasmer: host function: result %d: %w", position, err)
+		}
+		return nil
+	}
 }
 
 func init() { ffi.SetHostCall(enterHost) }
@@ -125,8 +160,8 @@ func hostType(t reflect.Type) (lead reflect.Type, typ FunctionType, fails bool, 
 		}
 		v := valueTypeOf(in)
 		if v == 0 {
-			return nil, typ, false, fmt.Errorf("has parameter %d of kind %v (%v); want 32 or 64-bit integers, float32 or float64, "+
-				"led by nothing, context.Context, *wasmer.Caller or unsafe.Pointer", i, in.Kind(), in)
+			return nil, typ, false, fmt.Errorf("has parameter %d of kind %v (%v); want 32 or 64-bit integers, float32, float64, "+
+				"[2]uint64, *wasmer.Function or any, led by nothing, context.Context, *wasmer.Caller or unsafe.Pointer", i, in.Kind(), in)
 		}
 		typ.Params = append(typ.Params, v)
 	}
@@ -138,8 +173,8 @@ func hostType(t reflect.Type) (lead reflect.Type, typ FunctionType, fails bool, 
 		}
 		v := valueTypeOf(out)
 		if v == 0 {
-			return nil, typ, false, fmt.Errorf("has result %d of kind %v (%v); want 32 or 64-bit integers, float32 or float64, "+
-				"ended by nothing or error", i, out.Kind(), out)
+			return nil, typ, false, fmt.Errorf("has result %d of kind %v (%v); want 32 or 64-bit integers, float32, float64, "+
+				"[2]uint64, *wasmer.Function or any, ended by nothing or error", i, out.Kind(), out)
 		}
 		typ.Results = append(typ.Results, v)
 	}
@@ -165,7 +200,11 @@ func reflected(fn reflect.Value, lead reflect.Type, typ FunctionType, fails bool
 		}
 		for i, v := range typ.Params {
 			arg := reflect.New(t.In(first + i)).Elem()
-			setNumber(arg, values[i].Lo, v)
+			if v.IsReference() || v == ValueTypeV128 {
+				setReference(arg, caller.store.lift(&values[i], v))
+			} else {
+				setNumber(arg, values[i].Lo, v)
+			}
 			args[first+i] = arg
 		}
 		results := fn.Call(args)
@@ -175,7 +214,17 @@ func reflected(fn reflect.Value, lead reflect.Type, typ FunctionType, fails bool
 			}
 		}
 		for i, v := range typ.Results {
-			values[i].Lo = getNumber(results[i], v)
+			if !v.IsReference() && v != ValueTypeV128 {
+				values[i].Lo = getNumber(results[i], v)
+				continue
+			}
+			value, err := toValue(results[i].Interface(), v)
+			if err == nil {
+				values[i], err = caller.store.lower(value)
+			}
+			if err != nil {
+				return fmt.Errorf("wasmer: host function: result %d: %w", i, err)
+			}
 		}
 		return nil
 	}

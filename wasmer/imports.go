@@ -1,9 +1,9 @@
 package wasmer
 
 import (
-	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"strings"
 	"sync"
 	"unsafe"
@@ -24,10 +24,11 @@ type Imports struct {
 
 type importKey struct{ module, name string }
 
-// importItem is one of: a host function, a memory, an export of an instance.
+// importItem is either an extern of a store, a host function that each importing instance gets for itself, or an export
+// of an instance, which is looked up when it is needed.
 type importItem struct {
+	extern   Extern
 	host     *hostDefinition
-	memory   *Memory
 	instance *Instance
 	position int
 }
@@ -75,7 +76,39 @@ func (i *Imports) AppendMemory(name string, memory *Memory) (*Imports, error) {
 	if memory == nil {
 		err = fmt.Errorf("wasmer: imports: memory %q is nil", name)
 	}
-	return i.add(name, importItem{memory: memory}, err)
+	return i.add(name, importItem{extern: memory}, err)
+}
+
+// Extern defines an extern as an import under the module name; it is a *Function, *Memory, *Table, *Global or *Tag. The
+// instance is made in its store. The current module name stays as it is.
+func (i *Imports) Extern(module, name string, extern Extern) *Imports {
+	if i == nil {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	global, isGlobal := extern.(*Global)
+	switch {
+	case extern == nil || reflect.ValueOf(extern).IsNil():
+		i.keep(fmt.Errorf("wasmer: imports: %q.%q is nil", module, name))
+	case isGlobal && global.err != nil:
+		i.keep(fmt.Errorf("wasmer: imports: %q.%q: %w", module, name, global.err))
+	case i.closed:
+		i.keep(ErrClosed)
+	default:
+		i.items[importKey{module, name}] = importItem{extern: extern}
+	}
+	return i
+}
+
+// Global defines a global as an import under the module name, as Extern does.
+func (i *Imports) Global(module, name string, global *Global) *Imports {
+	return i.Extern(module, name, global)
+}
+
+// Table defines a table as an import under the module name, as Extern does.
+func (i *Imports) Table(module, name string, table *Table) *Imports {
+	return i.Extern(module, name, table)
 }
 
 // Function is AppendFunction for chains: its error is kept.
@@ -102,7 +135,7 @@ func (i *Imports) Instance(module string, instance *Instance) *Imports {
 		i.keep(fmt.Errorf("wasmer: imports: instance %q: %w", module, ErrClosed))
 		return i
 	}
-	for position, export := range instance.module.exports {
+	for position, export := range instance.exports {
 		i.items[importKey{module, export.Name}] = importItem{instance: instance, position: position}
 	}
 	return i
@@ -164,9 +197,9 @@ func (i *Imports) find(module, name string) (importItem, bool) {
 	return item, ok
 }
 
-var errStores = errors.New("wasmer: imports belong to different stores: make them in one store, see NewStore")
+var errStores = fmt.Errorf("%w: the imports belong to different stores: make them in one store, see NewStore", ErrStoreMismatch)
 
-// store is that of the memories and instances among the imports; nil if there are none.
+// store is that of the externs and instances among the imports; nil if there are none.
 func (i *Imports) store() (*Store, error) {
 	if i == nil {
 		return nil, nil
@@ -188,8 +221,8 @@ func (i *Imports) store() (*Store, error) {
 
 func (item importItem) store() *Store {
 	switch {
-	case item.memory != nil:
-		return item.memory.store
+	case item.extern != nil:
+		return item.extern.owner()
 	case item.instance != nil:
 		return item.instance.store
 	}
@@ -198,10 +231,10 @@ func (item importItem) store() *Store {
 
 func (item importItem) typ() ExternType {
 	switch {
-	case item.memory != nil:
-		return item.memory.typ
+	case item.extern != nil:
+		return item.extern.ExternType()
 	case item.instance != nil:
-		return item.instance.module.exports[item.position].Type
+		return item.instance.exports[item.position].Type
 	}
 	return ExternType{Kind: ExternFunction, Function: item.host.typ}
 }
@@ -226,12 +259,19 @@ func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 			return nil, errStores
 		}
 		given := item.typ()
+		if given.Kind != want.Type.Kind {
+			refused = append(refused, ImportError{Module: want.Module, Name: want.Name, Want: want.Type, Given: &given})
+			continue
+		}
 		resolved, err := item.resolve(instance)
 		if err != nil {
 			return nil, err
 		}
-		if given.Kind == ExternMemory || given.Kind == ExternTable {
-			given.Limits.Min = resolved.Item.Size() // what counts is the present size
+		switch given.Kind { // what counts is the present size
+		case ExternMemory:
+			given.Memory.Min = resolved.Item.Size()
+		case ExternTable:
+			given.Table.Min = resolved.Item.Size()
 		}
 		if !want.Type.accepts(given) {
 			refused = append(refused, ImportError{Module: want.Module, Name: want.Name, Want: want.Type, Given: &given})
@@ -246,23 +286,18 @@ func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 }
 
 // resolve gives the item to an instance that imports it.
-func (item importItem) resolve(instance *Instance) (ffi.Import, error) {
+func (item importItem) resolve(importer *Instance) (ffi.Import, error) {
 	switch {
-	case item.memory != nil:
-		if item.memory.closed.Load() {
-			return ffi.Import{}, ErrClosed
-		}
-		return ffi.Import{Item: item.memory.item}, nil
-	case item.instance != nil:
-		if item.instance.closed.Load() {
-			return ffi.Import{}, ErrClosed
-		}
-		return ffi.Import{Item: item.instance.ptr.Export(item.position)}, nil
+	case item.extern != nil:
+		return item.extern.resolve(importer)
+	case item.host != nil:
+		return item.host.resolve(importer)
+	case item.instance.closed.Load():
+		return ffi.Import{}, ErrClosed
+	case item.instance.ptr == nil:
+		return item.instance.items[item.instance.exports[item.position].Name].resolve(importer)
 	}
-	s := instance.store
-	width := max(len(item.host.typ.Params), len(item.host.typ.Results))
-	s.hosts = append(s.hosts, &hostFunction{call: item.host.call, caller: Caller{instance}, width: width})
-	return ffi.Import{Function: uint32(len(s.hosts) - 1)}, nil
+	return ffi.Import{Item: item.instance.ptr.Export(item.position)}, nil
 }
 
 // find looks an import up among the named instances.
@@ -271,7 +306,7 @@ func (s *Store) find(module, name string) (importItem, bool) {
 	if instance == nil || module == "" {
 		return importItem{}, false
 	}
-	position, ok := instance.module.positions[name]
+	position, ok := instance.position(name)
 	return importItem{instance: instance, position: position}, ok
 }
 

@@ -175,7 +175,7 @@ func TestMemoriesMadeByTheHost(t *testing.T) {
 
 		for _, sizes := range [][2]uint32{{2, 1}, {1, 65537}, {65537, 65537}} {
 			memory, err := wasmer.NewMemory(sizes[0], sizes[1])
-			require.ErrorContains(t, err, "min <= max <= 65536")
+			require.ErrorContains(t, err, "memory")
 			require.NoError(t, memory.Close())
 		}
 	})

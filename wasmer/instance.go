@@ -3,6 +3,9 @@ package wasmer
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,15 +25,17 @@ type Instance struct {
 	// Memory is the memory exported as "memory", else the first exported one; nil if there is none.
 	Memory *Memory
 
-	store  *Store
-	module *Module
-	ptr    *ffi.Instance
-	name   string
+	store *Store
+	// module and ptr are nil for an instance made of the host's externs.
+	module  *Module
+	ptr     *ffi.Instance
+	name    string
+	exports []ExportType
 
 	closed atomic.Bool
 
 	mu    sync.Mutex
-	items map[string]any // *Function or *Memory
+	items map[string]Extern
 	data  any
 }
 
@@ -91,21 +96,13 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 		return nil, err
 	}
 	defer module.handle.release()
-	i := &Instance{store: s, module: module, items: map[string]any{}}
+	i := &Instance{store: s, module: module, exports: module.exports, items: map[string]Extern{}}
 	var frame frame
 	if err := s.beginHosted(ctx, 0, &frame); err != nil {
 		return nil, err
 	}
-	if s.maxDepth == 0 {
-		s.maxDepth = module.engine.config.MaxCallDepth
-	}
 	hosts := len(s.hosts)
-	list, err := imports.resolve(i)
-	if err == nil {
-		i.ptr, err = s.ptr.Link(ptr, list)
-		err = translate("instantiate", err)
-	}
-	if err != nil {
+	if err := s.link(i, ptr, imports); err != nil {
 		s.hosts = s.hosts[:hosts]
 		s.end(&frame)
 		return nil, err
@@ -123,13 +120,31 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	return i, nil
 }
 
-// addMemories makes the Go side of all exported memories, with the store entered. Functions are made when asked for.
+// link makes the instance, with the store entered.
+func (s *Store) link(i *Instance, module *ffi.Module, imports *Imports) error {
+	s.adopt(i.module.engine)
+	if limit := s.config().MaxInstances; limit > 0 && s.instances >= limit {
+		return fmt.Errorf("%w: instantiate: the store has %d instances, the limit of EngineConfig.MaxInstances",
+			ErrResource, s.instances)
+	}
+	list, err := imports.resolve(i)
+	if err != nil {
+		return err
+	}
+	if i.ptr, err = s.ptr.Link(module, list); err != nil {
+		return translate("instantiate", err)
+	}
+	s.instances++
+	return nil
+}
+
+// addMemories makes the Go side of all exported memories, with the store entered. Others are made when asked for.
 func (i *Instance) addMemories() {
-	for position, export := range i.module.exports {
+	for position, export := range i.exports {
 		if export.Type.Kind != ExternMemory {
 			continue
 		}
-		memory := newMemory(i.store, i.ptr.Export(position), export.Type)
+		memory := newMemory(i.store, i.ptr.Export(position), export.Type.Memory)
 		memory.instance = i
 		i.items[export.Name] = memory
 		if i.Memory == nil || export.Name == "memory" {
@@ -138,7 +153,40 @@ func (i *Instance) addMemories() {
 	}
 }
 
-// Module is what the instance was made from.
+// NewInstance makes an instance of externs that the host has: a host module, whose exports other modules of the store can
+// import under its name. All must belong to the store. Without a name it can be given to Imports.Instance.
+func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *Instance, err error) {
+	if s == nil || s.gate.closed() {
+		return nil, ErrClosed
+	}
+	i := &Instance{store: s, items: maps.Clone(externs)}
+	for _, item := range slices.Sorted(maps.Keys(externs)) {
+		extern := externs[item]
+		if extern == nil || reflect.ValueOf(extern).IsNil() {
+			return nil, fmt.Errorf("wasmer: instance %q: %q is nil", name, item)
+		}
+		if global, ok := extern.(*Global); ok && global.err != nil {
+			return nil, fmt.Errorf("wasmer: instance %q: %q: %w", name, item, global.err)
+		}
+		if extern.owner() != s {
+			return nil, fmt.Errorf("%w: instance %q: %q", ErrStoreMismatch, name, item)
+		}
+		i.exports = append(i.exports, ExportType{Name: item, Type: extern.ExternType()})
+		if memory, ok := extern.(*Memory); ok && (i.Memory == nil || item == "memory") {
+			i.Memory = memory
+		}
+	}
+	if name != "" {
+		if err := s.reserve(name); err != nil {
+			return nil, err
+		}
+	}
+	s.hold()
+	s.settle(name, i)
+	return i, nil
+}
+
+// Module is what the instance was made from; nil if the host made it of externs.
 func (i *Instance) Module() *Module { return i.module }
 
 // Store is what the instance lives in.
@@ -147,50 +195,136 @@ func (i *Instance) Store() *Store { return i.store }
 // HasMemory reports whether the instance exports a memory.
 func (i *Instance) HasMemory() bool { return i != nil && i.Memory != nil }
 
+// Name is the first name that the instance was given in its store; empty if it has none.
+func (i *Instance) Name() string {
+	i.store.mu.Lock()
+	defer i.store.mu.Unlock()
+	return i.name
+}
+
+// List lists the exports of a kind, in the module's order.
+func (i *Instance) List(kind ExternKind) []ExportType {
+	var list []ExportType
+	for _, export := range i.exports {
+		if export.Type.Kind == kind {
+			list = append(list, export)
+		}
+	}
+	return list
+}
+
 // Function is the exported function of this name, or ErrNotFound. It keeps the instance alive, but not open.
 func (i *Instance) Function(name string) (*Function, error) {
-	item, err := i.export(name, ExternFunction)
-	if err != nil {
-		return nil, err
-	}
-	return item.(*Function), nil
+	return exported[*Function](i, name, ExternFunction)
 }
 
 // ExportedMemory is the exported memory of this name, or ErrNotFound. It keeps the instance alive, but not open.
 func (i *Instance) ExportedMemory(name string) (*Memory, error) {
-	item, err := i.export(name, ExternMemory)
-	if err != nil {
-		return nil, err
-	}
-	return item.(*Memory), nil
+	return exported[*Memory](i, name, ExternMemory)
 }
 
-// export finds an export. It does not wait for calls under way.
-func (i *Instance) export(name string, kind ExternKind) (any, error) {
+// Table is the exported table of this name, or ErrNotFound. It keeps the instance alive, but not open.
+func (i *Instance) Table(name string) (*Table, error) {
+	return exported[*Table](i, name, ExternTable)
+}
+
+// Global is the exported global of this name, or ErrNotFound. It keeps the instance alive, but not open.
+func (i *Instance) Global(name string) (*Global, error) {
+	return exported[*Global](i, name, ExternGlobal)
+}
+
+// Tag is the exported tag of this name, or ErrNotFound. It keeps the instance alive, but not open.
+func (i *Instance) Tag(name string) (*Tag, error) {
+	return exported[*Tag](i, name, ExternTag)
+}
+
+// Extern is the export of this name, or ErrNotFound.
+func (i *Instance) Extern(name string) (Extern, error) {
 	if i == nil || i.closed.Load() {
 		return nil, ErrClosed
 	}
+	for position, export := range i.exports {
+		if export.Name == name {
+			return i.export(position)
+		}
+	}
+	return nil, fmt.Errorf("%w: no export %q", ErrNotFound, name)
+}
+
+// exported finds an export of a kind.
+func exported[T Extern](i *Instance, name string, kind ExternKind) (item T, err error) {
+	if i == nil || i.closed.Load() {
+		return item, ErrClosed
+	}
+	position, ok := i.position(name)
+	if !ok || i.exports[position].Type.Kind != kind {
+		return item, i.notFound(name, kind)
+	}
+	extern, err := i.export(position)
+	if err != nil {
+		return item, err
+	}
+	return extern.(T), nil
+}
+
+func (i *Instance) position(name string) (position int, ok bool) {
+	if i.module != nil {
+		position, ok = i.module.positions[name]
+		return position, ok
+	}
+	position = slices.IndexFunc(i.exports, func(export ExportType) bool { return export.Name == name })
+	return position, position >= 0
+}
+
+// export makes the Go side of an export, the same one each time. For a function it does not wait for calls under way.
+func (i *Instance) export(position int) (Extern, error) {
+	export := i.exports[position]
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	position, ok := i.module.positions[name]
-	if !ok || i.module.exports[position].Type.Kind != kind {
-		return nil, i.notFound(name, kind)
-	}
-	if item, ok := i.items[name]; ok {
+	if item, ok := i.items[export.Name]; ok {
 		return item, nil
 	}
-	if err := i.store.pin(); err != nil {
-		return nil, err
+	if export.Type.Kind == ExternFunction {
+		if err := i.store.pin(); err != nil {
+			return nil, err
+		}
+		defer i.store.unpin()
+	} else {
+		// Not while holding i.mu: the call that is waited for may want it.
+		i.mu.Unlock()
+		err := i.store.enter(context.Background())
+		i.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
+		defer i.store.leave()
+		if item, ok := i.items[export.Name]; ok {
+			return item, nil
+		}
 	}
-	defer i.store.unpin()
-	f := newFunction(i, name, i.ptr.Export(position), i.module.exports[position].Type.Function)
-	i.items[name] = f
-	return f, nil
+	item := i.newExtern(i.ptr.Export(position), export)
+	i.items[export.Name] = item
+	return item, nil
+}
+
+func (i *Instance) newExtern(item *ffi.Extern, export ExportType) Extern {
+	switch export.Type.Kind {
+	case ExternTable:
+		return &Table{store: i.store, item: item, typ: export.Type.Table, closed: &i.closed}
+	case ExternGlobal:
+		return &Global{store: i.store, item: item, slot: item.Global(), typ: export.Type.Global, closed: &i.closed}
+	case ExternTag:
+		return &Tag{store: i.store, item: item, typ: export.Type.Function, closed: &i.closed}
+	}
+	f := newFunction(i.store, item, export.Type.Function)
+	f.instance, f.closed, f.name = i, &i.closed, export.Name
+	i.store.register(f)
+	return f
 }
 
 func (i *Instance) notFound(name string, kind ExternKind) error {
 	var names []string
-	for _, export := range i.module.exports {
+	for _, export := range i.exports {
 		if export.Name == name {
 			return fmt.Errorf("%w: the export %q is a %s, not a %s", ErrNotFound, name, export.Type.Kind, kind)
 		}

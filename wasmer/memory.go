@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -31,7 +32,7 @@ type Memory struct {
 	instance   *Instance
 	item       *ffi.Extern
 	definition *ffi.MemoryDefinition
-	typ        ExternType
+	typ        MemoryType
 	closed     atomic.Bool
 	shown      atomic.Bool
 }
@@ -50,7 +51,45 @@ func NewMemory(minPages, maxPages uint32) (*Memory, error) {
 	return memory, err
 }
 
-func newMemory(s *Store, item *ffi.Extern, typ ExternType) *Memory {
+// NewMemory makes a memory of minPages to maxPages pages of 64 KiB in the store.
+func (s *Store) NewMemory(minPages, maxPages uint32) (*Memory, error) {
+	return s.NewMemoryOf(MemoryType{Limits{Min: uint64(minPages), Max: uint64(maxPages), HasMax: true}})
+}
+
+// NewMemoryOf makes a memory of the type in the store. Sizes lie between 0 and 65536 pages; what exceeds
+// EngineConfig.MaxMemoryPages is ErrResource.
+func (s *Store) NewMemoryOf(typ MemoryType) (*Memory, error) {
+	if s == nil {
+		return nil, ErrClosed
+	}
+	err := typ.check()
+	if typ.Min > maxMemoryPages || typ.HasMax && typ.Max > maxMemoryPages {
+		err = fmt.Errorf("a memory has at most %d pages", maxMemoryPages)
+	}
+	if typ.Shared && !typ.HasMax {
+		err = errors.New("a shared memory needs a maximum")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("wasmer: memory: %w: %s", err, typ)
+	}
+	if err := s.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	maxPages := uint64(ffi.None)
+	if typ.HasMax {
+		maxPages = typ.Max
+	}
+	limit := uint32(s.config().MaxMemoryPages)
+	item, err := s.ptr.NewMemory(uint32(typ.Min), maxPages, typ.Shared, limit)
+	if err != nil {
+		return nil, translate("memory", err)
+	}
+	s.hold()
+	return newMemory(s, item, typ), nil
+}
+
+func newMemory(s *Store, item *ffi.Extern, typ MemoryType) *Memory {
 	return &Memory{store: s, item: item, definition: item.Memory(), typ: typ}
 }
 
@@ -79,7 +118,7 @@ func (m *Memory) at(offset, n uint64) ([]byte, error) {
 }
 
 // Type is the memory's type as declared.
-func (m *Memory) Type() ExternType { return m.typ }
+func (m *Memory) Type() MemoryType { return m.typ }
 
 // Size is the size in bytes; 0 after Close.
 func (m *Memory) Size() uint64 {

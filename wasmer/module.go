@@ -1,8 +1,8 @@
 package wasmer
 
 import (
+	"bytes"
 	"context"
-	"slices"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
@@ -11,41 +11,34 @@ import (
 //
 // See https://webassembly.github.io/spec/core/syntax/modules.html
 type Module struct {
-	engine  *Engine
-	handle  handle[ffi.Module]
-	name    string
-	imports []ImportType
-	exports []ExportType
-	// positions are the exports' by name.
-	positions map[string]int
+	description
+	engine *Engine
+	handle handle[ffi.Module]
 }
 
 func newModule(engine *Engine, ptr *ffi.Module) *Module {
-	m := &Module{engine: engine}
+	m := &Module{engine: engine, description: decodeDescription(ptr.Describe())}
 	m.handle.init(m, ptr, (*ffi.Module).Delete)
-	d := ptr.Describe()
-	m.name = d.String()
-	m.imports = make([]ImportType, d.Uint32())
-	for i := range m.imports {
-		m.imports[i] = ImportType{Module: d.String(), Name: d.String(), Type: decodeExternType(d)}
-	}
-	m.exports = make([]ExportType, d.Uint32())
-	m.positions = make(map[string]int, len(m.exports))
-	for i := range m.exports {
-		m.exports[i] = ExportType{Name: d.String(), Type: decodeExternType(d)}
-		m.positions[m.exports[i].Name] = i
-	}
 	return m
 }
 
-// Name is the module's name in its name section; empty if it has none.
-func (m *Module) Name() string { return m.name }
-
-// Imports lists what the module needs, in its order.
-func (m *Module) Imports() []ImportType { return slices.Clone(m.imports) }
-
-// Exports lists what the module offers, in its order.
-func (m *Module) Exports() []ExportType { return slices.Clone(m.exports) }
+// CustomSections gives the contents of the custom sections of this name, in their order. Debug information (.debug_*) that
+// follows the code is not kept, nor is anything after Close: Inspect finds all.
+//
+// See https://webassembly.github.io/spec/core/appendix/custom.html
+func (m *Module) CustomSections(name string) [][]byte {
+	ptr, err := m.use()
+	if err != nil {
+		return nil
+	}
+	defer m.handle.release()
+	d := ptr.CustomSections(name)
+	contents := make([][]byte, d.Uint32())
+	for i := range contents {
+		contents[i] = bytes.Clone(d.Bytes())
+	}
+	return contents
+}
 
 // Engine is the engine that made the module.
 func (m *Module) Engine() *Engine { return m.engine }

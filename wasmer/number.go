@@ -5,8 +5,22 @@ import (
 	"reflect"
 )
 
+var (
+	halvesType   = reflect.TypeFor[[2]uint64]()
+	functionType = reflect.TypeFor[*Function]()
+	anyType      = reflect.TypeFor[any]()
+)
+
 // valueTypeOf is the WebAssembly type that values of the Go type are passed as; 0 if there is none.
 func valueTypeOf(t reflect.Type) ValueType {
+	switch t {
+	case halvesType:
+		return ValueTypeV128
+	case functionType:
+		return ValueTypeFuncRef
+	case anyType:
+		return ValueTypeExternRef
+	}
 	switch t.Kind() {
 	case reflect.Int32, reflect.Uint32:
 		return ValueTypeI32
@@ -34,6 +48,13 @@ func setNumber(v reflect.Value, bits uint64, t ValueType) {
 		v.SetInt(int64(bits))
 	default:
 		v.SetUint(bits)
+	}
+}
+
+// setReference sets a v128 or a reference; null is the zero value.
+func setReference(v reflect.Value, value Value) {
+	if given := value.Go(); given != nil {
+		v.Set(reflect.ValueOf(given))
 	}
 }
 

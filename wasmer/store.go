@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,10 @@ type Store struct {
 	failure failure
 	hosts   []*hostFunction
 	freed   bool
+	// externrefs are the Go values that guests hold.
+	externrefs externrefs
+	// instances counts those that were made.
+	instances int
 
 	// users counts the open instances and memories of a private store, which ends with the last.
 	users   atomic.Int64
@@ -53,6 +58,10 @@ type Store struct {
 
 	mu    sync.Mutex
 	named map[string]*Instance
+	// functions are the Go side of functions that were looked up.
+	functions map[*ffi.Extern]*Function
+	// engine brings the limits, and compiles what host functions take; nil until the first instance.
+	engine *Engine
 }
 
 // failure is why a host function ended its guest: an error, or a panic with its value.
@@ -65,21 +74,27 @@ type failure struct {
 // NewStore makes a store for modules of the engine; nil stands for the default engine. Modules of other engines can be
 // instantiated in it too.
 func NewStore(engine *Engine) (*Store, error) {
-	depth := defaultCallDepth
-	if engine != nil {
-		depth = engine.config.MaxCallDepth
+	if engine == nil {
+		var err error
+		if engine, err = defaultEngine(); err != nil {
+			return nil, err
+		}
 	}
-	return newStore(depth)
+	s, err := newStore(engine.config.StackSize)
+	if err == nil {
+		s.adopt(engine)
+	}
+	return s, err
 }
 
-func newStore(depth int) (*Store, error) {
+func newStore(stackSize int) (*Store, error) {
 	slot := takeSlot()
-	ptr, status, scratch, err := ffi.NewStore(slot.id)
+	ptr, status, scratch, err := ffi.NewStore(slot.id, uint64(stackSize))
 	if err != nil {
 		slot.give()
 		return nil, translate("store", err)
 	}
-	s := &Store{ptr: ptr, slot: slot, status: status, scratch: scratch, maxDepth: depth}
+	s := &Store{ptr: ptr, slot: slot, status: status, scratch: scratch}
 	s.cleanup = runtime.AddCleanup(s, freeStore, storeParts{ptr, slot})
 	return s, nil
 }
@@ -92,6 +107,45 @@ func newPrivateStore() (*Store, error) {
 		s.private = true
 	}
 	return s, err
+}
+
+// adopt takes over the limits of an engine, unless the store has some.
+func (s *Store) adopt(engine *Engine) {
+	if s.maxDepth != 0 {
+		return
+	}
+	s.maxDepth = engine.config.MaxCallDepth
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.engine = engine
+}
+
+// config is that of the store's engine.
+func (s *Store) config() EngineConfig {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.engine == nil {
+		return EngineConfig{}.withDefaults()
+	}
+	return s.engine.config
+}
+
+// useEngine gives an engine that is open: the store's, else the default one.
+func (s *Store) useEngine() (engine *ffi.Engine, release func(), err error) {
+	s.mu.Lock()
+	own := s.engine
+	s.mu.Unlock()
+	if own != nil {
+		if engine, err := own.use(); err == nil {
+			return engine, own.handle.release, nil
+		}
+	}
+	shared, err := defaultEngine()
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err = shared.use()
+	return engine, shared.handle.release, err
 }
 
 func (s *Store) hold() { s.users.Add(1) }
@@ -130,6 +184,7 @@ func (s *Store) freeIfUnused() {
 				s.freed = true
 				s.cleanup.Stop()
 				s.hosts, s.scratch, s.failure = nil, nil, failure{}
+				s.externrefs.values, s.externrefs.numbers = nil, nil
 				freeStore(storeParts{s.ptr, s.slot})
 			}
 			s.gate.leave()
@@ -341,14 +396,12 @@ func (s *Store) Instantiate(ctx context.Context, name string, module *Module, im
 	return instance, err
 }
 
-var errNameTaken = errors.New("wasmer: the store has an instance of this name")
-
 // reserve takes a name before the instance exists, so that two goroutines cannot both have it.
 func (s *Store) reserve(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.named[name]; taken {
-		return fmt.Errorf("%w: %q", errNameTaken, name)
+		return fmt.Errorf("%w: %q", ErrNameTaken, name)
 	}
 	if s.named == nil {
 		s.named = map[string]*Instance{}
@@ -367,40 +420,57 @@ func (s *Store) settle(name string, instance *Instance) {
 		delete(s.named, name)
 		return
 	}
-	instance.name = name
+	if instance.name == "" {
+		instance.name = name
+	}
 	s.named[name] = instance
 }
 
-// forget frees the name of an instance that was closed.
+// forget frees the names of an instance that was closed.
 func (s *Store) forget(instance *Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.named[instance.name] == instance {
-		delete(s.named, instance.name)
+	maps.DeleteFunc(s.named, func(_ string, named *Instance) bool { return named == instance })
+}
+
+// Register gives an instance of the store a name, under which other modules of the store can import from it. It may have
+// several.
+func (s *Store) Register(name string, instance *Instance) error {
+	if s == nil || instance == nil || instance.closed.Load() {
+		return ErrClosed
 	}
+	if instance.store != s {
+		return fmt.Errorf("%w: the instance to be named %q", ErrStoreMismatch, name)
+	}
+	if err := s.reserve(name); err != nil {
+		return err
+	}
+	s.settle(name, instance)
+	return nil
 }
 
 // Instance is the instance of this name, or nil.
 func (s *Store) Instance(name string) *Instance {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.named[name]
 }
 
-// NewMemory makes a memory of minPages to maxPages pages of 64 KiB in the store.
-func (s *Store) NewMemory(minPages, maxPages uint32) (*Memory, error) {
-	if minPages > maxPages || maxPages > maxMemoryPages {
-		return nil, fmt.Errorf("wasmer: memory: want min <= max <= %d pages, given %d and %d", maxMemoryPages, minPages, maxPages)
+// Instances lists the instances that have a name, by that name.
+func (s *Store) Instances() map[string]*Instance {
+	if s == nil {
+		return nil
 	}
-	if err := s.enter(context.Background()); err != nil {
-		return nil, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	named := make(map[string]*Instance, len(s.named))
+	for name, instance := range s.named {
+		if instance != nil { // it is being made otherwise
+			named[name] = instance
+		}
 	}
-	defer s.leave()
-	item, err := s.ptr.NewMemory(minPages, maxPages)
-	if err != nil {
-		return nil, translate("memory", err)
-	}
-	s.hold()
-	limits := Limits{Min: uint64(minPages), Max: uint64(maxPages), HasMax: true}
-	return newMemory(s, item, ExternType{Kind: ExternMemory, Limits: limits}), nil
+	return named
 }

@@ -3,6 +3,7 @@ package wasmer
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -23,6 +24,10 @@ const (
 	ValueTypeFuncRef   ValueType = 0x70
 	ValueTypeExternRef ValueType = 0x6f
 	ValueTypeExnRef    ValueType = 0x69
+
+	// What Inspect may find in modules that no compiler accepts: a reference of the gc proposal, and any other.
+	valueTypeAnyRef ValueType = 0x6e
+	valueTypeRef    ValueType = 0x64
 )
 
 // The names of go-ext-wasm. TypeVoid is the type of the Value of a function without results; WebAssembly has none
@@ -54,10 +59,24 @@ func (t ValueType) String() string {
 		return "externref"
 	case ValueTypeExnRef:
 		return "exnref"
+	case valueTypeAnyRef:
+		return "anyref"
+	case valueTypeRef:
+		return "ref"
 	case TypeVoid:
 		return "void"
 	}
 	return fmt.Sprintf("ValueType(%#x)", uint8(t))
+}
+
+// IsReference reports whether the type's values are references.
+func (t ValueType) IsReference() bool {
+	return t == ValueTypeFuncRef || t == ValueTypeExternRef || t == ValueTypeExnRef
+}
+
+// valid reports whether hosts can make something of the type.
+func (t ValueType) valid() bool {
+	return t >= ValueTypeV128 && t <= ValueTypeI32 || t.IsReference()
 }
 
 // FunctionType is the type of a function.
@@ -112,18 +131,69 @@ type Limits struct {
 	// Max is the upper bound, if HasMax.
 	Max    uint64
 	HasMax bool
+	// Shared says that a memory may be used by several threads.
+	Shared bool
 }
 
+// String is the limits in the text format, for instance "1 2 shared".
 func (l Limits) String() string {
+	text := strconv.FormatUint(l.Min, 10)
 	if l.HasMax {
-		return fmt.Sprintf("%d %d", l.Min, l.Max)
+		text += " " + strconv.FormatUint(l.Max, 10)
 	}
-	return fmt.Sprint(l.Min)
+	if l.Shared {
+		text += " shared"
+	}
+	return text
 }
 
 // within reports whether something with the limits l can be imported where want is asked for.
 func (l Limits) within(want Limits) bool {
-	return l.Min >= want.Min && (!want.HasMax || l.HasMax && l.Max <= want.Max)
+	return l.Min >= want.Min && (!want.HasMax || l.HasMax && l.Max <= want.Max) && l.Shared == want.Shared
+}
+
+// check reports what is wrong with limits that a host makes something with.
+func (l Limits) check() error {
+	if l.HasMax && l.Max < l.Min {
+		return fmt.Errorf("the maximum %d is less than the minimum %d", l.Max, l.Min)
+	}
+	return nil
+}
+
+// MemoryType is the type of a memory, in pages of 64 KiB.
+//
+// See https://webassembly.github.io/spec/core/syntax/types.html#memory-types
+type MemoryType struct{ Limits }
+
+// String is the type in the text format, for instance "(memory 1 2)".
+func (t MemoryType) String() string { return fmt.Sprintf("(memory %s)", t.Limits) }
+
+// TableType is the type of a table.
+//
+// See https://webassembly.github.io/spec/core/syntax/types.html#table-types
+type TableType struct {
+	// Element is ValueTypeFuncRef or ValueTypeExternRef.
+	Element ValueType
+	Limits
+}
+
+// String is the type in the text format, for instance "(table 10 20 funcref)".
+func (t TableType) String() string { return fmt.Sprintf("(table %s %s)", t.Limits, t.Element) }
+
+// GlobalType is the type of a global.
+//
+// See https://webassembly.github.io/spec/core/syntax/types.html#global-types
+type GlobalType struct {
+	Value   ValueType
+	Mutable bool
+}
+
+// String is the type in the text format, for instance "(global (mut i32))".
+func (t GlobalType) String() string {
+	if t.Mutable {
+		return fmt.Sprintf("(global (mut %s))", t.Value)
+	}
+	return fmt.Sprintf("(global %s)", t.Value)
 }
 
 // ExternKind is the kind of an import or export.
@@ -142,21 +212,16 @@ func (k ExternKind) String() string {
 	return [...]string{"function", "table", "memory", "global", "tag"}[min(k, ExternTag)]
 }
 
-// ExternType is the type of an import or export. Kind says which of the other fields hold something.
+// ExternType is the type of an import or export. Kind says which of the other fields counts.
 //
 // See https://webassembly.github.io/spec/core/syntax/types.html#external-types
 type ExternType struct {
 	Kind ExternKind
-	// Function is the type of a function or tag.
+	// Function is the type of a function, or of a tag.
 	Function FunctionType
-	// Limits are those of a table or memory.
-	Limits Limits
-	// Shared says that a memory may be used by several threads.
-	Shared bool
-	// Value is the type of a global, or of a table's elements.
-	Value ValueType
-	// Mutable says that a global can be set.
-	Mutable bool
+	Table    TableType
+	Memory   MemoryType
+	Global   GlobalType
 }
 
 // String is the type in the text format.
@@ -165,19 +230,19 @@ func (t ExternType) String() string {
 	case ExternFunction:
 		return t.Function.String()
 	case ExternTable:
-		return fmt.Sprintf("(table %s %s)", t.Limits, t.Value)
+		return t.Table.String()
 	case ExternMemory:
-		if t.Shared {
-			return fmt.Sprintf("(memory %s shared)", t.Limits)
-		}
-		return fmt.Sprintf("(memory %s)", t.Limits)
+		return t.Memory.String()
 	case ExternGlobal:
-		if t.Mutable {
-			return fmt.Sprintf("(global (mut %s))", t.Value)
-		}
-		return fmt.Sprintf("(global %s)", t.Value)
+		return t.Global.String()
 	}
 	return strings.Replace(t.Function.String(), "(func", "(tag", 1)
+}
+
+// Equal reports whether both types are the same.
+func (t ExternType) Equal(u ExternType) bool {
+	return t.Kind == u.Kind && t.Function.Equal(u.Function) &&
+		t.Table == u.Table && t.Memory == u.Memory && t.Global == u.Global
 }
 
 // accepts reports whether an extern of type have can be imported as t.
@@ -189,11 +254,11 @@ func (t ExternType) accepts(have ExternType) bool {
 	}
 	switch t.Kind {
 	case ExternTable:
-		return t.Value == have.Value && have.Limits.within(t.Limits)
+		return t.Table.Element == have.Table.Element && have.Table.within(t.Table.Limits)
 	case ExternMemory:
-		return t.Shared == have.Shared && have.Limits.within(t.Limits)
+		return have.Memory.within(t.Memory.Limits)
 	case ExternGlobal:
-		return t.Value == have.Value && t.Mutable == have.Mutable
+		return t.Global == have.Global
 	}
 	return t.Function.Equal(have.Function)
 }
@@ -204,7 +269,7 @@ type ImportType struct {
 	Type         ExternType
 }
 
-// ExportType is an export of a module.
+// ExportType is an export of a module or instance.
 type ExportType struct {
 	Name string
 	Type ExternType
@@ -218,24 +283,25 @@ func decodeTypes(d *ffi.Decoder) []ValueType {
 	return types
 }
 
+func decodeFunctionType(d *ffi.Decoder) FunctionType {
+	return FunctionType{Params: decodeTypes(d), Results: decodeTypes(d)}
+}
+
 func decodeLimits(d *ffi.Decoder) Limits {
-	return Limits{Min: d.Uint64(), HasMax: d.Uint8() != 0, Max: d.Uint64()}
+	return Limits{Min: d.Uint64(), HasMax: d.Uint8() != 0, Max: d.Uint64(), Shared: d.Uint8() != 0}
 }
 
 func decodeExternType(d *ffi.Decoder) ExternType {
 	t := ExternType{Kind: ExternKind(d.Uint8())}
 	switch t.Kind {
 	case ExternTable:
-		t.Value = ValueType(d.Uint8())
-		t.Limits = decodeLimits(d)
+		t.Table = TableType{Element: ValueType(d.Uint8()), Limits: decodeLimits(d)}
 	case ExternMemory:
-		t.Limits = decodeLimits(d)
-		t.Shared = d.Uint8() != 0
+		t.Memory = MemoryType{decodeLimits(d)}
 	case ExternGlobal:
-		t.Value = ValueType(d.Uint8())
-		t.Mutable = d.Uint8() != 0
+		t.Global = GlobalType{Value: ValueType(d.Uint8()), Mutable: d.Uint8() != 0}
 	default:
-		t.Function = FunctionType{Params: decodeTypes(d), Results: decodeTypes(d)}
+		t.Function = decodeFunctionType(d)
 	}
 	return t
 }

@@ -29,12 +29,12 @@ func TestTypesPrintAsInTheTextFormat(t *testing.T) {
 		"(func (param i32 i64) (result i32))":   function,
 		"(tag (param i32))":                     wasmer.ExternType{Kind: wasmer.ExternTag, Function: wasmer.FunctionType{Params: []wasmer.ValueType{i32}}},
 		"(func (result i64))":                   wasmer.ExternType{Function: wasmer.FunctionType{Results: []wasmer.ValueType{i64}}},
-		"(memory 1 2)":                          wasmer.ExternType{Kind: wasmer.ExternMemory, Limits: limits},
-		"(memory 1 2 shared)":                   wasmer.ExternType{Kind: wasmer.ExternMemory, Limits: limits, Shared: true},
-		"(memory 3)":                            wasmer.ExternType{Kind: wasmer.ExternMemory, Limits: wasmer.Limits{Min: 3}},
-		"(table 1 2 funcref)":                   wasmer.ExternType{Kind: wasmer.ExternTable, Limits: limits, Value: wasmer.ValueTypeFuncRef},
-		"(global i64)":                          wasmer.ExternType{Kind: wasmer.ExternGlobal, Value: i64},
-		"(global (mut i64))":                    wasmer.ExternType{Kind: wasmer.ExternGlobal, Value: i64, Mutable: true},
+		"(memory 1 2)":                          wasmer.ExternType{Kind: wasmer.ExternMemory, Memory: wasmer.MemoryType{Limits: limits}},
+		"(memory 1 2 shared)":                   wasmer.ExternType{Kind: wasmer.ExternMemory, Memory: wasmer.MemoryType{Limits: wasmer.Limits{Min: 1, Max: 2, HasMax: true, Shared: true}}},
+		"(memory 3)":                            wasmer.ExternType{Kind: wasmer.ExternMemory, Memory: wasmer.MemoryType{Limits: wasmer.Limits{Min: 3}}},
+		"(table 1 2 funcref)":                   wasmer.ExternType{Kind: wasmer.ExternTable, Table: wasmer.TableType{Element: wasmer.ValueTypeFuncRef, Limits: limits}},
+		"(global i64)":                          wasmer.ExternType{Kind: wasmer.ExternGlobal, Global: wasmer.GlobalType{Value: i64}},
+		"(global (mut i64))":                    wasmer.ExternType{Kind: wasmer.ExternGlobal, Global: wasmer.GlobalType{Value: i64, Mutable: true}},
 		"1 2":                                   limits,
 		"wasmer function (wasmer[3]:0x10)":      stringer("wasmer " + wasmer.Frame{Module: "wasmer", FunctionIndex: 3, Function: "function", ModuleOffset: 16}.String()),
 		"cranelift singlepass llvm Compiler(9)": stringer(fmt.Sprint(wasmer.Cranelift, wasmer.Singlepass, wasmer.LLVM, wasmer.Compiler(9))),
@@ -291,9 +291,9 @@ func TestTheCurrentSizeOfAMemoryOrTableMustFit(t *testing.T) {
 			require.Len(t, link.Imports, len(names), source)
 			for i, name := range names {
 				require.Equal(t, name, link.Imports[i].Name)
-				require.EqualValues(t, 2, link.Imports[i].Want.Limits.Min)
+				require.EqualValues(t, 2, link.Imports[i].Want.Memory.Min+link.Imports[i].Want.Table.Min)
 				require.NotNil(t, link.Imports[i].Given, "expected and given type are told")
-				require.EqualValues(t, 1, link.Imports[i].Given.Limits.Min)
+				require.EqualValues(t, 1, link.Imports[i].Given.Memory.Min+link.Imports[i].Given.Table.Min)
 			}
 		}
 		_, err := exports.Exports["grow"]()

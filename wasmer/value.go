@@ -7,12 +7,15 @@ import (
 	"strconv"
 )
 
-// Value is a WebAssembly value with its type: plain data, freely copied, comparable.
+// Value is a WebAssembly value with its type: plain data, freely copied, and comparable unless it holds a Go value that
+// is not. A reference to a function belongs to the function's store.
 //
 // See https://webassembly.github.io/spec/core/syntax/values.html
 type Value struct {
 	lo, hi uint64
-	typ    ValueType
+	// ref is what a reference refers to: a *Function, or any Go value; nil for null.
+	ref any
+	typ ValueType
 }
 
 // I32 makes a value of type i32.
@@ -29,6 +32,20 @@ func F64(v float64) Value { return Value{lo: math.Float64bits(v), typ: ValueType
 
 // V128 makes a value of type v128 from its low and high 64 bits.
 func V128(lo, hi uint64) Value { return Value{lo: lo, hi: hi, typ: ValueTypeV128} }
+
+// NullRef makes a null reference of a reference type.
+func NullRef(t ValueType) Value { return Value{typ: t} }
+
+// FuncRef makes a reference to a function; nil stands for null.
+func FuncRef(f *Function) Value {
+	if f == nil {
+		return NullRef(ValueTypeFuncRef)
+	}
+	return Value{ref: f, typ: ValueTypeFuncRef}
+}
+
+// ExternRef makes a reference to a Go value; nil stands for null. As long as a guest holds it the value is kept alive.
+func ExternRef(v any) Value { return Value{ref: v, typ: ValueTypeExternRef} }
 
 func void() Value { return Value{typ: TypeVoid} }
 
@@ -61,7 +78,31 @@ func (v Value) ToV128() (lo, hi uint64) { return v.lo, v.hi }
 // ToVoid is nil: what a function without results returned.
 func (v Value) ToVoid() any { return nil }
 
-// Go gives the value as int32, int64, float32, float64, [2]uint64 (v128), or nil (void).
+// IsReference reports whether the value is a reference.
+func (v Value) IsReference() bool { return v.typ.IsReference() }
+
+// IsNull reports whether the value is a null reference.
+func (v Value) IsNull() bool { return v.typ.IsReference() && v.ref == nil }
+
+// ToFuncRef gives the function that a funcref refers to; nil for null and other types.
+func (v Value) ToFuncRef() *Function {
+	f, _ := v.ref.(*Function)
+	if v.typ != ValueTypeFuncRef {
+		return nil
+	}
+	return f
+}
+
+// ToExternRef gives the Go value that an externref refers to; nil for null and other types.
+func (v Value) ToExternRef() any {
+	if v.typ != ValueTypeExternRef {
+		return nil
+	}
+	return v.ref
+}
+
+// Go gives the value as int32, int64, float32, float64, [2]uint64 (v128, low half first), *Function, the Go value of an
+// externref, or nil (void, null).
 func (v Value) Go() any {
 	switch v.typ {
 	case ValueTypeI32:
@@ -74,11 +115,13 @@ func (v Value) Go() any {
 		return v.ToF64()
 	case ValueTypeV128:
 		return [2]uint64{v.lo, v.hi}
+	case ValueTypeExnRef:
+		return nil
 	}
-	return nil
+	return v.ref
 }
 
-// String is the number in decimal, "void" for void.
+// String is the number in decimal, a v128 in hexadecimal, "null" or the type for references, "void" for void.
 func (v Value) String() string {
 	switch v.Type() {
 	case ValueTypeI32:
@@ -91,6 +134,9 @@ func (v Value) String() string {
 		return fmt.Sprintf("%f", v.ToF64())
 	case ValueTypeV128:
 		return fmt.Sprintf("0x%016x%016x", v.hi, v.lo)
+	}
+	if v.IsNull() {
+		return "null"
 	}
 	return v.Type().String()
 }
@@ -127,6 +173,9 @@ func toValue(arg any, t ValueType) (Value, error) {
 		}
 		return Value{}, fmt.Errorf("is %v of type %v, want %v", arg, arg.Type(), t)
 	}
+	if t.IsReference() || t == ValueTypeV128 {
+		return toReference(arg, t)
+	}
 	v := reflect.ValueOf(arg)
 	if v.Kind() == reflect.Float32 && t == ValueTypeF32 {
 		return F32(single(v)), nil
@@ -152,6 +201,22 @@ func toValue(arg any, t ValueType) (Value, error) {
 		return Value{}, fmt.Errorf("is %v of Go type %T, want %v", arg, arg, t)
 	}
 	return Value{}, fmt.Errorf("is %v of Go type %T, which %v cannot hold exactly", arg, arg, t)
+}
+
+// toReference is toValue for references, null as nil, and v128.
+func toReference(arg any, t ValueType) (Value, error) {
+	switch f, isFunction := arg.(*Function); {
+	case t == ValueTypeExternRef:
+		return ExternRef(arg), nil
+	case t == ValueTypeFuncRef && isFunction:
+		return FuncRef(f), nil
+	case t.IsReference() && arg == nil:
+		return NullRef(t), nil
+	}
+	if halves, ok := arg.([2]uint64); ok && t == ValueTypeV128 {
+		return V128(halves[0], halves[1]), nil
+	}
+	return Value{}, fmt.Errorf("is %v of Go type %T, want %v", arg, arg, t)
 }
 
 // toFloat converts a number, and reports whether it stayed the same.

@@ -51,6 +51,6 @@ func TestCompilersOfTheBuild(t *testing.T) {
 	}
 	for _, config := range []wasmer.EngineConfig{{CompileThreads: -1}, {MaxCallDepth: -1}} {
 		_, err := wasmer.NewEngine(config)
-		require.ErrorContains(t, err, "must not be negative")
+		require.ErrorContains(t, err, "must lie between 0 and")
 	}
 }

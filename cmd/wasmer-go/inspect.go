@@ -28,15 +28,10 @@ func inspect(in *input) error {
 	if err != nil {
 		return err
 	}
-	// Only the types matter, so try the fastest compiler first. It does not know all of WebAssembly.
-	module, err := compile(in, wasm, wasmer.Singlepass)
+	module, err := wasmer.Inspect(wasm)
 	if err != nil {
-		module, err = compile(in, wasm, wasmer.DefaultCompiler)
+		return explainInvalid(in, wasm, err)
 	}
-	if err != nil {
-		return err
-	}
-	defer module.Close()
 	if in.has("json") {
 		return writeJSON(in, module)
 	}
@@ -44,7 +39,7 @@ func inspect(in *input) error {
 	return nil
 }
 
-func writeText(in *input, module *wasmer.Module) {
+func writeText(in *input, module *wasmer.ModuleInfo) {
 	name := "(none)"
 	if module.Name() != "" {
 		name = quote(module.Name())
@@ -54,13 +49,13 @@ func writeText(in *input, module *wasmer.Module) {
 	for _, i := range module.Imports() {
 		imports = append(imports, []string{i.Type.Kind.String(), quote(i.Module), quote(i.Name), i.Type.String()})
 		if i.Type.Kind == wasmer.ExternMemory {
-			memories = append(memories, []string{"import", quote(i.Module) + " " + quote(i.Name), i.Type.String(), pages(i.Type.Limits)})
+			memories = append(memories, []string{"import", quote(i.Module) + " " + quote(i.Name), i.Type.String(), pages(i.Type.Memory.Limits)})
 		}
 	}
 	for _, e := range module.Exports() {
 		exports = append(exports, []string{e.Type.Kind.String(), quote(e.Name), e.Type.String()})
 		if e.Type.Kind == wasmer.ExternMemory {
-			memories = append(memories, []string{"export", quote(e.Name), e.Type.String(), pages(e.Type.Limits)})
+			memories = append(memories, []string{"export", quote(e.Name), e.Type.String(), pages(e.Type.Memory.Limits)})
 		}
 	}
 	for _, section := range []struct {
@@ -132,21 +127,23 @@ func newExternJSON(module *string, name string, t wasmer.ExternType) externJSON 
 	switch t.Kind {
 	case wasmer.ExternFunction, wasmer.ExternTag:
 		out.Params, out.Results = typeNames(t.Function.Params), typeNames(t.Function.Results)
-	case wasmer.ExternTable, wasmer.ExternMemory:
-		out.Min = &t.Limits.Min
-		if t.Limits.HasMax {
-			out.Max = &t.Limits.Max
-		}
-	}
-	switch t.Kind {
-	case wasmer.ExternMemory:
-		out.Shared = &t.Shared
 	case wasmer.ExternTable:
-		out.Value = t.Value.String()
+		out.setLimits(t.Table.Limits)
+		out.Value = t.Table.Element.String()
+	case wasmer.ExternMemory:
+		out.setLimits(t.Memory.Limits)
+		out.Shared = &t.Memory.Shared
 	case wasmer.ExternGlobal:
-		out.Value, out.Mutable = t.Value.String(), &t.Mutable
+		out.Value, out.Mutable = t.Global.Value.String(), &t.Global.Mutable
 	}
 	return out
+}
+
+func (e *externJSON) setLimits(limits wasmer.Limits) {
+	e.Min = &limits.Min
+	if limits.HasMax {
+		e.Max = &limits.Max
+	}
 }
 
 func typeNames(types []wasmer.ValueType) *[]string {
@@ -157,7 +154,7 @@ func typeNames(types []wasmer.ValueType) *[]string {
 	return &names
 }
 
-func writeJSON(in *input, module *wasmer.Module) error {
+func writeJSON(in *input, module *wasmer.ModuleInfo) error {
 	out := struct {
 		Name     string       `json:"name"`
 		Imports  []externJSON `json:"imports"`

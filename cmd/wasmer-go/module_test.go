@@ -132,7 +132,7 @@ func TestValidateTellsTheFunctionByNameInBinaries(t *testing.T) {
 	wasm := execute("(module (func) (func $second (result i32) i64.const 1))", "wat2wasm", "-").stdout
 	file := write(t, "bad.wasm", wasm)
 	r := execute("", "validate", file)
-	requireFailure(t, r, failure, file+": function[1] second: type mismatch: expected i32, found i64 (at offset 0x")
+	requireFailure(t, r, failure, file+": function[1] second: end: type mismatch: expected i32, found i64 (at offset 0x")
 	require.NotContains(t, r.stderr, "wat2wasm", "the offset is in the file itself")
 }
 

@@ -264,7 +264,7 @@ func TestCompilerIsUsedOrRefused(t *testing.T) {
 		require.Equal(t, result{success, "3\n", ""}, r)
 		r = execute(vector, "run", "-", "--compiler", compiler.String(), "--invoke", "f")
 		if compiler == wasmer.Singlepass {
-			requireFailure(t, r, failure, "SIMD")
+			requireFailure(t, r, failure, "simd")
 		} else {
 			require.Equal(t, success, r.status, r.stderr)
 		}

@@ -58,8 +58,9 @@ const (
 	KindDepth              Kind = C.WASMERGO_ERROR_KIND_DEPTH
 )
 
-// NoTrapCode and NoOffset stand for an absent field of an Error.
+// NoTrapCode, NoOffset and NoFeature stand for an absent field of an Error.
 const (
+	NoFeature  = C.WASMERGO_FEATURE_NONE
 	NoTrapCode = C.WASMERGO_TRAP_NONE
 	NoOffset   = C.WASMERGO_OFFSET_NONE
 )
@@ -69,8 +70,11 @@ type Error struct {
 	Kind     Kind
 	TrapCode uint32
 	Offset   uint64
-	Message  string
-	Frames   []Frame
+	// Feature is the number of the feature that a module needs, or NoFeature; Instruction the invalid one's name.
+	Feature     uint32
+	Instruction string
+	Message     string
+	Frames      []Frame
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -90,7 +94,8 @@ func failure(bytes C.wasmergo_bytes) *Error {
 		return nil
 	}
 	d := take(bytes)
-	e := &Error{Kind: Kind(d.Uint32()), TrapCode: d.Uint32(), Offset: d.Uint64(), Message: d.String()}
+	e := &Error{Kind: Kind(d.Uint32()), TrapCode: d.Uint32(), Offset: d.Uint64()}
+	e.Feature, e.Instruction, e.Message = d.Uint32(), d.String(), d.String()
 	e.Frames = make([]Frame, d.Uint32())
 	for i := range e.Frames {
 		e.Frames[i] = Frame{
@@ -141,8 +146,8 @@ func (d *Decoder) Uint32() uint32 { return binary.LittleEndian.Uint32(d.next(4))
 // Uint64 reads eight bytes.
 func (d *Decoder) Uint64() uint64 { return binary.LittleEndian.Uint64(d.next(8)) }
 
-// Bytes reads n bytes.
-func (d *Decoder) Bytes(n uint32) []byte { return d.next(int(n)) }
+// Bytes reads a length and that many bytes.
+func (d *Decoder) Bytes() []byte { return d.next(int(d.Uint32())) }
 
 // String reads a length and that many bytes.
 func (d *Decoder) String() string { return string(d.next(int(d.Uint32()))) }
@@ -150,6 +155,10 @@ func (d *Decoder) String() string { return string(d.next(int(d.Uint32()))) }
 // borrow passes a slice for the time of one call; C does not look at the address of an empty one.
 func borrow(b []byte) (*C.uint8_t, C.size_t) {
 	return (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(b))), C.size_t(len(b))
+}
+
+func borrowString(s string) (*C.uint8_t, C.size_t) {
+	return (*C.uint8_t)(unsafe.Pointer(unsafe.StringData(s))), C.size_t(len(s))
 }
 
 // TestPanic panics in Rust and returns what the guard made of it.

@@ -33,7 +33,7 @@ func TestEmptySlicesAreNotLookedAt(t *testing.T) {
 		if !CompilerAvailable(compiler) {
 			continue
 		}
-		engine, err := NewEngine(compiler, 0)
+		engine, err := NewEngine(testConfig(compiler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestEmptySlicesAreNotLookedAt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store, _, scratch, err := NewStore(0)
+		store, _, scratch, err := NewStore(0, 0)
 		if err != nil || len(scratch) == 0 {
 			t.Fatal(err, len(scratch))
 		}
@@ -87,7 +87,7 @@ func TestDeletingNothing(t *testing.T) {
 
 func TestAnUnknownCompilerIsUnsupported(t *testing.T) {
 	for _, compiler := range []uint32{0, 4, ^uint32(0)} {
-		engine, err := NewEngine(compiler, 0)
+		engine, err := NewEngine(testConfig(compiler))
 		e, ok := err.(*Error)
 		if engine != nil || !ok || e.Kind != KindUnsupported {
 			t.Errorf("%d: %v, %v", compiler, engine, err)
@@ -115,5 +115,12 @@ func TestThreadIDsDiffer(t *testing.T) {
 	group.Wait()
 	if len(seen) != threads {
 		t.Errorf("%d ids of %d threads", len(seen), threads)
+	}
+}
+
+func testConfig(compiler uint32) EngineConfig {
+	return EngineConfig{
+		Compiler: compiler, Features: DefaultFeatures,
+		MemoryPages: 65536, TableElements: 1000, StackSize: 1 << 20,
 	}
 }

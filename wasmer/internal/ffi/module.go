@@ -21,9 +21,35 @@ func CompilerAvailable(compiler uint32) bool {
 	return bool(C.wasmergo_compiler_available(C.uint32_t(compiler)))
 }
 
+// EngineConfig are the options of an engine, as in the header.
+type EngineConfig struct {
+	Compiler, CompileThreads uint32
+	// Features is a set, bit by bit, or DefaultFeatures.
+	Features                   uint64
+	MemoryPages, TableElements uint32
+	StackSize                  uint64
+}
+
+// DefaultFeatures stands for the compiler's.
+const DefaultFeatures = C.WASMERGO_FEATURES_DEFAULT
+
+// SupportedFeatures is the set that the compiler supports.
+func SupportedFeatures(compiler uint32) uint64 {
+	return uint64(C.wasmergo_features_supported(C.uint32_t(compiler)))
+}
+
 // NewEngine makes an engine, to be freed by Delete.
-func NewEngine(compiler, threads uint32) (*Engine, error) {
-	config := C.wasmergo_engine_config{compiler: C.uint32_t(compiler), compile_threads: C.uint32_t(threads)}
+func NewEngine(options EngineConfig) (*Engine, error) {
+	config := C.wasmergo_engine_config{
+		compiler:        C.uint32_t(options.Compiler),
+		compile_threads: C.uint32_t(options.CompileThreads),
+		features:        C.uint64_t(options.Features),
+		limits: C.wasmergo_limits{
+			memory_pages:   C.uint32_t(options.MemoryPages),
+			table_elements: C.uint32_t(options.TableElements),
+			stack_size:     C.uint64_t(options.StackSize),
+		},
+	}
 	var out *C.wasmergo_engine
 	if err := err(C.wasmergo_engine_new(&config, &out)); err != nil {
 		return nil, err
@@ -71,6 +97,22 @@ func (m *Module) Serialize() ([]byte, error) {
 
 // Describe encodes name, imports and exports.
 func (m *Module) Describe() *Decoder { return take(C.wasmergo_module_describe(m.c())) }
+
+// CustomSections encodes the contents of the custom sections of this name.
+func (m *Module) CustomSections(name string) *Decoder {
+	data, size := borrowString(name)
+	return take(C.wasmergo_module_custom_sections(m.c(), data, size))
+}
+
+// Inspect describes a module without compiling or validating it: as Describe, then its custom sections.
+func Inspect(wasm []byte) (*Decoder, error) {
+	var out C.wasmergo_bytes
+	data, size := borrow(wasm)
+	if err := err(C.wasmergo_module_inspect(data, size, &out)); err != nil {
+		return nil, err
+	}
+	return take(out), nil
+}
 
 // Delete frees the module; instances keep what they need of it.
 func (m *Module) Delete() { C.wasmergo_module_delete(m.c()) }

@@ -1,11 +1,19 @@
 package ffi
 
 // #cgo noescape wasmergo_store_new
-// #cgo noescape wasmergo_store_memory
+// #cgo noescape wasmergo_memory_new
+// #cgo noescape wasmergo_table_new
+// #cgo noescape wasmergo_table_get
+// #cgo noescape wasmergo_global_new
+// #cgo noescape wasmergo_function_new
 // #cgo noescape wasmergo_instance_new
 // #cgo noescape wasmergo_memory_grow
 // #cgo nocallback wasmergo_store_new
-// #cgo nocallback wasmergo_store_memory
+// #cgo nocallback wasmergo_memory_new
+// #cgo nocallback wasmergo_table_new
+// #cgo nocallback wasmergo_table_get
+// #cgo nocallback wasmergo_global_new
+// #cgo nocallback wasmergo_function_new
 // #cgo nocallback wasmergo_instance_new
 // #cgo nocallback wasmergo_memory_grow
 // #include "wasmer_go.h"
@@ -18,10 +26,10 @@ type Slot struct{ Lo, Hi uint64 }
 
 // NewStore makes a store, to be freed by Delete, and gives its scratch area: where calls leave their status, and slots
 // for values. Host functions of the store are called with its id.
-func NewStore(id uint64) (*Store, *Status, []Slot, error) {
+func NewStore(id, stackSize uint64) (*Store, *Status, []Slot, error) {
 	var out *C.wasmergo_store
 	var scratch *C.uint64_t
-	if err := err(C.wasmergo_store_new(C.uint64_t(id), &out, &scratch)); err != nil {
+	if err := err(C.wasmergo_store_new(C.uint64_t(id), C.uint64_t(stackSize), &out, &scratch)); err != nil {
 		return nil, nil, nil, err
 	}
 	slots := unsafe.Slice((*Slot)(unsafe.Pointer(scratch)), C.WASMERGO_SCRATCH_SLOTS)
@@ -31,15 +39,48 @@ func NewStore(id uint64) (*Store, *Status, []Slot, error) {
 // Delete frees the store with all that was made in it.
 func (s *Store) Delete() { C.wasmergo_store_delete(s.c()) }
 
-// NewMemory makes a memory; sizes are in pages.
-func (s *Store) NewMemory(minPages, maxPages uint32) (*Extern, error) {
+// None stands for an absent maximum, and for a size that could not be had.
+const None = ^uint64(0)
+
+// NewMemory makes a memory; sizes are in pages, maxPages may be None.
+func (s *Store) NewMemory(minPages uint32, maxPages uint64, shared bool, limit uint32) (*Extern, error) {
 	var out *C.wasmergo_extern
-	e := C.wasmergo_store_memory(s.c(), C.uint32_t(minPages), C.uint32_t(maxPages), &out)
-	if err := err(e); err != nil {
-		return nil, err
-	}
-	return (*Extern)(unsafe.Pointer(out)), nil
+	e := C.wasmergo_memory_new(s.c(), C.uint32_t(minPages), C.uint64_t(maxPages), C.bool(shared), C.uint32_t(limit), &out)
+	return (*Extern)(unsafe.Pointer(out)), err(e)
 }
+
+// NewTable makes a table full of a reference; maxSize may be None.
+func (s *Store) NewTable(elementType uint8, minSize uint32, maxSize uint64, limit uint32, init uint64) (*Extern, error) {
+	var out *C.wasmergo_extern
+	e := C.wasmergo_table_new(s.c(), C.uint8_t(elementType),
+		C.uint32_t(minSize), C.uint64_t(maxSize), C.uint32_t(limit), C.uint64_t(init), &out)
+	return (*Extern)(unsafe.Pointer(out)), err(e)
+}
+
+// NewGlobal makes a global that is zero or null.
+func (s *Store) NewGlobal(valueType uint8, mutable bool) (*Extern, error) {
+	var out *C.wasmergo_extern
+	e := C.wasmergo_global_new(s.c(), C.uint8_t(valueType), C.bool(mutable), &out)
+	return (*Extern)(unsafe.Pointer(out)), err(e)
+}
+
+// NewFunction makes a function that calls the host function of this number. Its types are those of the parameters, then
+// those of the results.
+func (s *Store) NewFunction(engine *Engine, types []uint8, params int, number uint32) (*Extern, error) {
+	var out *C.wasmergo_extern
+	data, size := borrow(types)
+	e := C.wasmergo_function_new(s.c(), engine.c(),
+		data, C.size_t(params), size-C.size_t(params), C.uint32_t(number), &out)
+	return (*Extern)(unsafe.Pointer(out)), err(e)
+}
+
+// Function is the function that a reference stands for, and the same each time; nil for a null reference.
+func (s *Store) Function(reference uint64) *Extern {
+	return (*Extern)(unsafe.Pointer(C.wasmergo_function_of(s.c(), C.size_t(reference))))
+}
+
+// Externrefs encodes the numbers of the host's values that guests hold. None of them may be running.
+func (s *Store) Externrefs() *Decoder { return take(C.wasmergo_store_externrefs(s.c())) }
 
 // Import is one import of an instance: an item of the same store or, if nil, the host function of this number.
 type Import struct {
@@ -102,4 +143,32 @@ func (e *Extern) GrowMemory(pages uint64) (uint64, bool, error) {
 // Show keeps the address range of the memory from ever being another one's.
 func (d *MemoryDefinition) Show() error {
 	return err(C.wasmergo_memory_show(C.size_t(uintptr(d.Base))))
+}
+
+// Reference is the function as a reference.
+func (e *Extern) Reference() uint64 { return uint64(C.wasmergo_function_reference(e.c())) }
+
+// FunctionType encodes the function's parameters and results.
+func (e *Extern) FunctionType() *Decoder { return take(C.wasmergo_function_type(e.c())) }
+
+// GetElement reads an element of a table, or reports that the index is out of bounds.
+func (e *Extern) GetElement(index uint32) (uint64, bool) {
+	var out C.uint64_t
+	ok := C.wasmergo_table_get(e.c(), C.uint32_t(index), &out)
+	return uint64(out), bool(ok)
+}
+
+// SetElement writes an element of a table, or reports that the index is out of bounds.
+func (e *Extern) SetElement(index uint32, reference uint64) bool {
+	return bool(C.wasmergo_table_set(e.c(), C.uint32_t(index), C.uint64_t(reference)))
+}
+
+// GrowTable returns the previous size, or None if the table cannot grow.
+func (e *Extern) GrowTable(delta, init uint64) uint64 {
+	return uint64(C.wasmergo_table_grow(e.c(), C.uint64_t(delta), C.uint64_t(init)))
+}
+
+// Global is the slot of a global's value, which lies in Rust's memory as long as the store lives.
+func (e *Extern) Global() *Slot {
+	return (*Slot)(unsafe.Pointer(C.wasmergo_global_slot(e.c())))
 }

@@ -18,6 +18,16 @@
 #define WASMERGO_OFFSET_NONE UINT64_MAX
 
 /*
+ A set of features that is not given: the compiler's.
+ */
+#define WASMERGO_FEATURES_DEFAULT UINT64_MAX
+
+/*
+ No feature, where one may be named.
+ */
+#define WASMERGO_FEATURE_NONE UINT32_MAX
+
+/*
  The call succeeded.
  */
 #define WASMERGO_OK 0
@@ -149,6 +159,24 @@ typedef struct {
 } wasmergo_bytes;
 
 /*
+ Bounds for guests.
+ */
+typedef struct {
+  /*
+   Pages of a memory.
+   */
+  uint32_t memory_pages;
+  /*
+   Elements of a table.
+   */
+  uint32_t table_elements;
+  /*
+   Bytes of stack for a guest's frames.
+   */
+  uint64_t stack_size;
+} wasmergo_limits;
+
+/*
  Options of an engine, read once by `wasmergo_engine_new`.
  */
 typedef struct {
@@ -160,6 +188,11 @@ typedef struct {
    Threads of one compilation; 0 means one a core.
    */
   uint32_t compile_threads;
+  /*
+   The features that modules may use (bits as in `feature.rs`), or `WASMERGO_FEATURES_DEFAULT`.
+   */
+  uint64_t features;
+  wasmergo_limits limits;
 } wasmergo_engine_config;
 
 /*
@@ -223,6 +256,19 @@ void wasmergo_engine_delete(wasmergo_engine *engine);
 uint64_t wasmergo_extern_size(const wasmergo_extern *item);
 
 /*
+ The numbers of the values that guests hold, each at least once, after a count (u32) as u64.
+
+ # Safety
+ The caller holds the store, and none of its guests runs.
+ */
+wasmergo_bytes wasmergo_store_externrefs(const wasmergo_store *store);
+
+/*
+ The features that the compiler supports; 0 if there is no such compiler.
+ */
+uint64_t wasmergo_features_supported(uint32_t compiler);
+
+/*
  Calls a function. `values` are 16-byte slots, arguments in, results out. The status goes to the first slot of the
  store's scratch area: a function without a result is a cheaper crossing, since cgo need not look where Go's stack has
  moved to. Both parameters are addresses, as numbers: cgo would otherwise check whether they are Go pointers.
@@ -235,9 +281,52 @@ void wasmergo_function_call(size_t function,
                             size_t values);
 
 /*
+ The function as a reference: what a slot, a table or a global of its store holds. 0 if `function` is none. Any thread
+ may ask at any time.
+ */
+size_t wasmergo_function_reference(const wasmergo_extern *function);
+
+/*
+ The function that a reference of this store stands for: the same extern each time. Null if the reference is null.
+
+ # Safety
+ The reference came from this store; the caller holds it.
+ */
+const wasmergo_extern *wasmergo_function_of(const wasmergo_store *store,
+                                            size_t reference);
+
+/*
+ The function's type: parameters, results.
+
+ # Safety
+ The caller holds the function's store.
+ */
+wasmergo_bytes wasmergo_function_type(const wasmergo_extern *function);
+
+/*
  Does nothing: what a crossing costs, for benchmarks.
  */
 void wasmergo_nothing(void);
+
+/*
+ Makes a global that is zero or null.
+
+ # Safety
+ `out` is valid; the caller holds the store.
+ */
+wasmergo_bytes wasmergo_global_new(const wasmergo_store *store,
+                                   uint8_t value_type,
+                                   bool mutable_,
+                                   const wasmergo_extern **out);
+
+/*
+ The slot in which the global's value lies, as long as its store lives; null if `global` is none. It may be read and
+ written while the store is held.
+
+ # Safety
+ The caller holds the store.
+ */
+uint64_t *wasmergo_global_slot(const wasmergo_extern *global);
 
 /*
  Panics behind the border, so that a test can see that the guard holds.
@@ -255,6 +344,35 @@ void wasmergo_host_set_callback(wasmergo_host_callback callback);
 void wasmergo_host_check_stack(bool check);
 
 /*
+ Makes a function of the store that calls the Go function of this number, and that can be what any other function is:
+ called by the host, imported, a reference. `types` are the value types of its parameters, then of its results.
+
+ It is a compiled function that passes its arguments on: only one that is compiled has the form that references to
+ functions lead to.
+
+ # Safety
+ `types` holds `params + results` bytes, `out` is valid; the caller holds the store.
+ */
+wasmergo_bytes wasmergo_function_new(const wasmergo_store *store,
+                                     const wasmergo_engine *engine,
+                                     const uint8_t *types,
+                                     size_t params,
+                                     size_t results,
+                                     uint32_t number,
+                                     const wasmergo_extern **out);
+
+/*
+ Describes a module in binary or text format: as `wasmergo_module_describe`, then the custom sections as count and
+ `{ name, bytes }*`. The types of what has no place in that encoding are given as the nearest one that has.
+
+ # Safety
+ `bytes` holds `len` bytes, `out` is valid.
+ */
+wasmergo_bytes wasmergo_module_inspect(const uint8_t *bytes,
+                                       size_t len,
+                                       wasmergo_bytes *out);
+
+/*
  Links an instance; its exports can be used, its data and start function have yet to come. `imports` is in the
  order of the module's.
 
@@ -268,7 +386,7 @@ wasmergo_bytes wasmergo_instance_new(const wasmergo_store *store,
                                      const wasmergo_instance **out);
 
 /*
- Initializes memories and tables and runs the start function. Returns as `wasmergo_function_call` does. An instance
+ Initializes tables and memories and runs the start function. Returns as `wasmergo_function_call` does. An instance
  that failed stays in its store: others may hold its functions.
 
  # Safety
@@ -285,6 +403,19 @@ uint32_t wasmergo_instance_start(const wasmergo_instance *instance);
  */
 const wasmergo_extern *wasmergo_instance_export(const wasmergo_instance *instance,
                                                 size_t position);
+
+/*
+ Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most.
+
+ # Safety
+ `out` is valid; the caller holds the store.
+ */
+wasmergo_bytes wasmergo_memory_new(const wasmergo_store *store,
+                                   uint32_t min,
+                                   uint64_t max,
+                                   bool shared,
+                                   uint32_t limit,
+                                   const wasmergo_extern **out);
 
 /*
  The memory's definition; null if `memory` is none.
@@ -361,18 +492,30 @@ wasmergo_bytes wasmergo_module_serialize(const wasmergo_module *module, wasmergo
 wasmergo_bytes wasmergo_module_describe(const wasmergo_module *module);
 
 /*
+ The contents of the custom sections of this name: a count, then their bytes, each after its length.
+
+ # Safety
+ `name` holds `len` bytes.
+ */
+wasmergo_bytes wasmergo_module_custom_sections(const wasmergo_module *module,
+                                               const uint8_t *name,
+                                               size_t len);
+
+/*
  Frees the module; instances keep what they need of it.
  */
 void wasmergo_module_delete(wasmergo_module *module);
 
 /*
  Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
- as the store: the first for the status of calls, the others for arguments and results.
+ as the store: the first for the status of calls, the others for arguments and results. `stack_size` bounds the stack of
+ guests; 0 leaves that to the engine of the first instance.
 
  # Safety
  `out` and `scratch` are valid.
  */
 wasmergo_bytes wasmergo_store_new(uint64_t id,
+                                  uint64_t stack_size,
                                   wasmergo_store **out,
                                   uint64_t **scratch);
 
@@ -381,17 +524,6 @@ wasmergo_bytes wasmergo_store_new(uint64_t id,
  `wasmergo_store_abandon`.
  */
 void wasmergo_store_delete(wasmergo_store *store);
-
-/*
- Makes a memory in the store.
-
- # Safety
- `out` is valid; the caller holds the store.
- */
-wasmergo_bytes wasmergo_store_memory(const wasmergo_store *store,
-                                     uint32_t min,
-                                     uint32_t max,
-                                     const wasmergo_extern **out);
 
 /*
  Fetches the error of a call that failed; the caller owns it.
@@ -407,6 +539,48 @@ wasmergo_bytes wasmergo_store_error(const wasmergo_store *store);
  that are given up too.
  */
 wasmergo_bytes wasmergo_store_abandon(const wasmergo_store *store);
+
+/*
+ Makes a table of `min` times the reference `init`. `max` is `UINT64_MAX` for none; it grows to `limit` at most.
+
+ # Safety
+ `init` is a reference of the element type in this store, or 0; `out` is valid; the caller holds the store.
+ */
+wasmergo_bytes wasmergo_table_new(const wasmergo_store *store,
+                                  uint8_t element_type,
+                                  uint32_t min,
+                                  uint64_t max,
+                                  uint32_t limit,
+                                  uint64_t init,
+                                  const wasmergo_extern **out);
+
+/*
+ Reads an element; false if the index is out of bounds.
+
+ # Safety
+ `table` is a table, `out` is valid; the caller holds the store.
+ */
+bool wasmergo_table_get(const wasmergo_extern *table, uint32_t index, uint64_t *out);
+
+/*
+ Writes an element; false if the index is out of bounds.
+
+ # Safety
+ `table` is a table, `value` a reference of its element type in its store, or 0; the caller holds the store.
+ */
+bool wasmergo_table_set(const wasmergo_extern *table,
+                        uint32_t index,
+                        uint64_t value);
+
+/*
+ Grows by `delta` times the reference `init`, and gives the size before; `UINT64_MAX` if the table cannot grow.
+
+ # Safety
+ As for `wasmergo_table_set`.
+ */
+uint64_t wasmergo_table_grow(const wasmergo_extern *table,
+                             uint64_t delta,
+                             uint64_t init);
 
 /*
  An id of the calling thread, unique among live threads.
