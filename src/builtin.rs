@@ -1,14 +1,22 @@
-//! Bulk memory operations that end exactly at 4 GiB. Compiled code calls wasmer's functions through a table of addresses
-//! beside each instance. Those functions add offset and length in 32 bits, so for them such an end lies outside of every
-//! memory. Ours do these cases, and leave all others to wasmer's.
+//! Functions of the engine that compiled code calls through a table of addresses beside each instance, where wasmer's are
+//! wrong:
+//!
+//! - memory.fill, .copy and .init add offset and length in 32 bits, so that an end at exactly 4 GiB lies outside of every
+//!   memory. Ours do these cases, and leave all others to wasmer's.
+//! - table.init takes all segments for ones of functions, and ends the process over a table of other references. Ours does
+//!   these tables, and notes which segments were dropped.
 
 use crate::function::Call;
-use wasmer_types::{ExportIndex, MemoryIndex};
+use crate::instance::wasmergo_instance;
+use wasmer_types::{ElemIndex, ExportIndex, MemoryIndex, TableIndex, TrapCode, Type};
 use wasmer_vm::libcalls::{
-    wasmer_vm_imported_memory32_fill, wasmer_vm_memory32_copy, wasmer_vm_memory32_fill,
-    wasmer_vm_memory32_init,
+    wasmer_vm_elem_drop, wasmer_vm_imported_memory32_fill, wasmer_vm_memory32_copy,
+    wasmer_vm_memory32_fill, wasmer_vm_memory32_init, wasmer_vm_raise_trap, wasmer_vm_table_init,
 };
-use wasmer_vm::{LinearMemory, VMBuiltinFunctionIndex, VMContext, VMExtern, VMInstance};
+use wasmer_vm::{
+    LinearMemory, TableElement, VMBuiltinFunctionIndex, VMContext, VMExtern, VMInstance,
+    on_host_stack,
+};
 
 /// Puts our functions into the instance's table.
 pub(crate) fn install(instance: &VMInstance) {
@@ -21,6 +29,14 @@ pub(crate) fn install(instance: &VMInstance) {
             imported_fill as *const () as usize,
         ),
         (Index::get_memory_init_index(), init as *const () as usize),
+        (
+            Index::get_table_init_index(),
+            table_init as *const () as usize,
+        ),
+        (
+            Index::get_elem_drop_index(),
+            elem_drop as *const () as usize,
+        ),
     ];
     let offsets = instance.vmoffsets();
     for (index, function) in functions {
@@ -34,6 +50,17 @@ fn overflows(offset: u32, len: u32) -> bool {
     offset.checked_add(len).is_none()
 }
 
+/// The instance whose code runs right now, by its context.
+fn running<'a>(context: *mut VMContext) -> Option<&'a wasmergo_instance> {
+    let store = Call::current()?.store();
+    let instances = store.instances.borrow();
+    let found = instances
+        .iter()
+        .find(|instance| unsafe { (*instance.vm()).vmctx_ptr() } == context)?;
+    // The store keeps it where it is.
+    Some(unsafe { &*(&raw const **found) })
+}
+
 /// A memory of the instance whose code runs right now.
 struct Memory {
     base: *mut u8,
@@ -43,19 +70,14 @@ struct Memory {
 impl Memory {
     /// With `own`, the index counts the memories that the module defines, else all.
     unsafe fn find(context: *mut VMContext, index: u32, own: bool) -> Option<Self> {
-        let store = Call::current()?.store();
-        let instances = store.instances.borrow();
-        let mut all = instances.iter().map(|instance| instance.vm());
-        let instance = all.find(|instance| unsafe { (**instance).vmctx_ptr() } == context)?;
-        let imported = unsafe { (*instance).module_ref() }.num_imported_memories as u32;
+        let instance = running(context)?;
+        let vm = unsafe { &mut *instance.vm() };
+        let imported = vm.module_ref().num_imported_memories as u32;
         let index = MemoryIndex::from_u32(if own { imported + index } else { index });
-        let export = ExportIndex::Memory(index);
-        let VMExtern::Memory(handle) = (unsafe { (*instance).lookup_by_declaration(export) })
-        else {
+        let VMExtern::Memory(handle) = vm.lookup_by_declaration(ExportIndex::Memory(index)) else {
             return None;
         };
-        let objects = unsafe { &*store.objects.get() };
-        let definition = unsafe { handle.get(objects).vmmemory().as_ref() };
+        let definition = unsafe { handle.get(instance.objects()).vmmemory().as_ref() };
         Some(Self {
             base: definition.base,
             len: definition.current_length as u64,
@@ -139,4 +161,65 @@ unsafe extern "C" fn init(
         }
     }
     unsafe { wasmer_vm_memory32_init(context, memory, segment, at, from, len) }
+}
+
+unsafe extern "C" fn table_init(
+    context: *mut VMContext,
+    table: u32,
+    segment: u32,
+    to: u32,
+    from: u32,
+    len: u32,
+) {
+    match init_with_nulls(context, table, segment, to, from, len) {
+        None => unsafe { wasmer_vm_table_init(context, table, segment, to, from, len) },
+        Some(true) => {}
+        Some(false) => unsafe { wasmer_vm_raise_trap(TrapCode::TableAccessOutOfBounds) },
+    }
+}
+
+/// Initializes a table of references that are not functions: of these, a constant can only be null. `None` for others,
+/// false if it is out of bounds.
+fn init_with_nulls(
+    context: *mut VMContext,
+    table: u32,
+    segment: u32,
+    to: u32,
+    from: u32,
+    len: u32,
+) -> Option<bool> {
+    let instance = running(context)?;
+    let vm = unsafe { &mut *instance.vm() };
+    if vm.module_ref().tables[TableIndex::from_u32(table)].ty != Type::ExternRef {
+        return None;
+    }
+    let segment = ElemIndex::from_u32(segment);
+    let available = match instance.dropped.borrow().contains(&segment) {
+        true => 0,
+        false => {
+            let segments = &vm.module_ref().passive_elements;
+            segments.get(&segment).map_or(0, |elements| elements.len())
+        }
+    };
+    let export = ExportIndex::Table(TableIndex::from_u32(table));
+    let VMExtern::Table(handle) = vm.lookup_by_declaration(export) else {
+        return None;
+    };
+    let table = handle.get_mut(instance.objects());
+    let fits = |from: u32, size: usize| from as usize + len as usize <= size;
+    if !fits(from, available) || !fits(to, table.get_runtime_size() as usize) {
+        return Some(false);
+    }
+    let null = || TableElement::ExternRef(None);
+    Some((to..to + len).all(|index| table.set(index, null()).is_ok()))
+}
+
+unsafe extern "C" fn elem_drop(context: *mut VMContext, segment: u32) {
+    on_host_stack(|| {
+        if let Some(instance) = running(context) {
+            let mut dropped = instance.dropped.borrow_mut();
+            dropped.insert(ElemIndex::from_u32(segment));
+        }
+    });
+    unsafe { wasmer_vm_elem_drop(context, segment) }
 }

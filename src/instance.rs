@@ -10,14 +10,15 @@ use crate::host::{self, wasmergo_import};
 use crate::module::{Compiled, wasmergo_module};
 use crate::store::wasmergo_store;
 use crate::{stack, thread};
-use std::cell::UnsafeCell;
+use std::cell::{RefCell, UnsafeCell};
+use std::collections::HashSet;
 use std::ptr;
 use std::sync::Arc;
 use wasmer_compiler::ArtifactCreate;
 use wasmer_types::entity::EntityRef;
 use wasmer_types::{
-    DataInitializerLike, DataInitializerLocationLike, ExportIndex, FunctionIndex, FunctionType,
-    GlobalIndex, ImportIndex, InitExpr, InitExprOp, TrapCode,
+    DataInitializerLike, DataInitializerLocationLike, ElemIndex, ExportIndex, FunctionIndex,
+    FunctionType, GlobalIndex, ImportIndex, InitExpr, InitExprOp, TrapCode,
 };
 use wasmer_vm::{
     LinearMemory, StoreObject, StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExtern, VMFunction,
@@ -29,6 +30,8 @@ use wasmer_vm::{
 pub struct wasmergo_instance {
     store: *const wasmergo_store,
     instance: UnsafeCell<VMInstance>,
+    /// The element segments that were dropped.
+    pub(crate) dropped: RefCell<HashSet<ElemIndex>>,
     /// The imported functions, ready to be called: an export may be one of them.
     imported: Vec<VMCallerCheckedAnyfunc>,
     /// Last, so that the code outlives the instance.
@@ -161,6 +164,7 @@ impl wasmergo_instance {
         let instance = Box::new(Self {
             store,
             instance: UnsafeCell::new(instance),
+            dropped: RefCell::default(),
             imported,
             module,
         });
@@ -204,6 +208,12 @@ impl wasmergo_instance {
         self.instance.get()
     }
 
+    /// The objects of its store, which the caller holds.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) fn objects(&self) -> &mut StoreObjects {
+        unsafe { &mut *(*self.store).objects.get() }
+    }
+
     /// Copies the element segments, then the data segments, to their places.
     ///
     /// wasmer takes the offset of a data segment for a signed number: so it is given none, and no start function, which
@@ -218,8 +228,7 @@ impl wasmergo_instance {
             let VMExtern::Memory(memory) = instance.lookup_by_declaration(memory) else {
                 return Err(Error::new(wasmergo_error_kind::Internal, "not a memory"));
             };
-            let objects = unsafe { &*(*self.store).objects.get() };
-            let memory = unsafe { memory.get(objects).vmmemory().as_ref() };
+            let memory = unsafe { memory.get(self.objects()).vmmemory().as_ref() };
             let bytes: &[u8] = data.data();
             let end = (offset as usize).checked_add(bytes.len());
             if end.is_none_or(|end| end > memory.current_length) {
@@ -263,8 +272,7 @@ impl wasmergo_instance {
         let instance = unsafe { &mut *self.instance.get() };
         match instance.lookup_by_declaration(ExportIndex::Global(index)) {
             VMExtern::Global(handle) => unsafe {
-                let objects = &*(*self.store).objects.get();
-                Some(handle.get(objects).vmglobal().as_ref().val.i32)
+                Some(handle.get(self.objects()).vmglobal().as_ref().val.i32)
             },
             _ => None,
         }

@@ -112,12 +112,7 @@ func (f *Function) Cost() uint64 {
 //
 // See https://webassembly.github.io/spec/core/exec/modules.html#invocation
 func (f *Function) Call(ctx context.Context, args ...any) ([]Value, error) {
-	var space [4]Value
-	results, err := f.call(ctx, args, space[:0])
-	if err != nil || len(results) == 0 {
-		return nil, err
-	}
-	return append([]Value(nil), results...), nil
+	return f.call(ctx, args, nil)
 }
 
 // call appends the results to out.
@@ -131,38 +126,59 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 			Message: fmt.Sprintf("given %d arguments, want %d: %s", len(args), len(f.typ.Params), f.typ),
 		}
 	}
-	var space [8]Value
-	values := space[:0]
+	if f.references {
+		return f.callWithReferences(ctx, args, out)
+	}
+	var space [8]ffi.Slot
+	slots := space[:0]
 	for position, arg := range args {
-		v, err := toValue(arg, f.typ.Params[position])
+		slot, err := toSlot(arg, f.typ.Params[position])
 		if err != nil {
 			return nil, &CallError{Function: f.name, Position: position, Message: err.Error()}
 		}
-		values = append(values, v)
+		slots = append(slots, slot)
 	}
 	var frame frame
 	if err := f.begin(ctx, &frame); err != nil {
 		return nil, err
 	}
-	if f.references {
-		if position, err := f.store.lowerAll(frame.values, values); err != nil {
-			f.store.end(&frame)
-			return nil, fmt.Errorf("wasmer: call %q: argument %d: %w", f.name, position, err)
+	copy(frame.values, slots)
+	if status := f.invoke(&frame.values[0]); status != ffi.OK {
+		return nil, f.store.fail(&frame, f.name, status)
+	}
+	if n := len(f.typ.Results); n > cap(out) {
+		out = make([]Value, 0, n)
+	}
+	for i, t := range f.typ.Results {
+		out = append(out, fromSlot(&frame.values[i], t))
+	}
+	f.store.end(&frame)
+	return out, nil
+}
+
+// callWithReferences is call for a function with references among its types.
+func (f *Function) callWithReferences(ctx context.Context, args []any, out []Value) ([]Value, error) {
+	values := make([]Value, len(args))
+	for position, arg := range args {
+		v, err := toValue(arg, f.typ.Params[position])
+		if err != nil {
+			return nil, &CallError{Function: f.name, Position: position, Message: err.Error()}
 		}
-	} else {
-		for i, v := range values {
-			frame.values[i] = ffi.Slot{Lo: v.lo, Hi: v.hi}
-		}
+		values[position] = v
+	}
+	var frame frame
+	if err := f.begin(ctx, &frame); err != nil {
+		return nil, err
+	}
+	if position, err := f.store.lowerAll(frame.values, values); err != nil {
+		f.store.end(&frame)
+		return nil, fmt.Errorf("wasmer: call %q: argument %d: %w", f.name, position, err)
 	}
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
 		return nil, f.store.fail(&frame, f.name, status)
 	}
 	for i, t := range f.typ.Results {
-		if t.IsReference() {
-			out = append(out, f.store.lift(&frame.values[i], t))
-		} else {
-			out = append(out, fromSlot(&frame.values[i], t))
-		}
+		out = append(out, f.store.lift(&frame.values[i], t))
 	}
 	f.store.end(&frame)
 	return out, nil

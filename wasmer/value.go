@@ -5,6 +5,8 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
 
 // Value is a WebAssembly value with its type: plain data, freely copied, and comparable unless it holds a Go value that
@@ -141,31 +143,39 @@ func (v Value) String() string {
 	return v.Type().String()
 }
 
-// toValue converts a Go number, or takes a Value, for a parameter of type t. It never changes a value: what the type
-// cannot hold exactly is an error. Signed integers must lie in the signed range of i32, unsigned ones in the unsigned.
-func toValue(arg any, t ValueType) (Value, error) {
-	switch arg := arg.(type) { // the common cases, without reflection
+// toSlot is toValue for a type that is no reference; the common cases take the short way.
+func toSlot(arg any, t ValueType) (ffi.Slot, error) {
+	switch arg := arg.(type) {
 	case int:
 		if t == ValueTypeI32 && int(int32(arg)) == arg {
-			return I32(int32(arg)), nil
+			return ffi.Slot{Lo: uint64(uint32(arg))}, nil
 		} else if t == ValueTypeI64 {
-			return I64(int64(arg)), nil
+			return ffi.Slot{Lo: uint64(arg)}, nil
 		}
 	case int32:
 		if t == ValueTypeI32 {
-			return I32(arg), nil
+			return ffi.Slot{Lo: uint64(uint32(arg))}, nil
 		}
 	case int64:
 		if t == ValueTypeI64 {
-			return I64(arg), nil
-		}
-	case float32:
-		if t == ValueTypeF32 {
-			return F32(arg), nil
+			return ffi.Slot{Lo: uint64(arg)}, nil
 		}
 	case float64:
 		if t == ValueTypeF64 {
-			return F64(arg), nil
+			return ffi.Slot{Lo: math.Float64bits(arg)}, nil
+		}
+	}
+	v, err := toValue(arg, t)
+	return ffi.Slot{Lo: v.lo, Hi: v.hi}, err
+}
+
+// toValue converts a Go number, or takes a Value, for a parameter of type t. It never changes a value: what the type
+// cannot hold exactly is an error. Signed integers must lie in the signed range of i32, unsigned ones in the unsigned.
+func toValue(arg any, t ValueType) (Value, error) {
+	switch arg := arg.(type) {
+	case float32:
+		if t == ValueTypeF32 {
+			return F32(arg), nil
 		}
 	case Value:
 		if arg.Type() == t {
