@@ -36,11 +36,20 @@ go:
 # Run all tests
 test: build
     go test -timeout 15m ./...
+    cd conformance && go test -timeout 15m ./...
     {{just}} _shared cargo test --release --locked --features {{quote(features)}}
 
 # Compare with other runtimes; arguments go to benchmarks/cmd/report
 bench *args: build
     cd benchmarks && go run ./cmd/report "$@"
+
+# Run WebAssembly's official test suite here and on other runtimes, into CONFORMANCE.md
+conformance: build
+    cd conformance && go run ./cmd/report
+
+# Compare the compilers and wazero on so many new random modules
+differential count="100000": build
+    cd conformance && WASMER_GO_DIFFERENTIAL="$1" go test -count=1 -v -run TestDifferential -timeout 10h .
 
 # Show the command and the library at work
 demo: build
@@ -69,6 +78,7 @@ torture: build
 # Run the soak tests at full length
 soak: build
     WASMER_GO_SOAK=long go test -count=1 -v -run 'TestSoak' -timeout 60m ./wasmer/...
+    cd conformance && WASMER_GO_SOAK=long go test -count=1 -v -run TestSuiteDoesNotLeak -timeout 60m .
 
 # Run each fuzz target for the given time
 fuzz time="30s": build
@@ -86,6 +96,7 @@ fuzz time="30s": build
 # Format Rust and Go
 fmt:
     cargo fmt
+    cargo fmt --manifest-path conformance/tools/Cargo.toml
     gofmt -w .
     if go tool -n gofumpt >/dev/null 2>&1; then go tool gofumpt -w .; fi
 
@@ -101,6 +112,7 @@ check-format:
         exit 1
     fi
     cargo fmt --check
+    cargo fmt --check --manifest-path conformance/tools/Cargo.toml
 
 # `./...` leaves out what lies under .ci, and benchmarks is a module of its own.
 [private]
@@ -108,11 +120,13 @@ check-go:
     go vet ./... ./.ci/hello ./.ci/licenses
     go vet -tags wasmer_torture,{{llvm_tag}} ./wasmer/...
     go tool staticcheck ./... ./.ci/hello ./.ci/licenses
-    if [ -f benchmarks/go.mod ]; then cd benchmarks && go vet ./...; fi
+    for module in benchmarks conformance; do (cd "$module" && go vet ./...); done
 
 [private]
 check-rust:
     {{just}} _shared cargo clippy --release --locked --all-targets --features {{quote(features)}} -- -D warnings
+    CARGO_TARGET_DIR={{quote(cache / "wasmer-go" / "tools-target")}} \
+        cargo clippy --release --locked --manifest-path conformance/tools/Cargo.toml -- -D warnings
 
 # The crate's build script has written the header anew, if the crate's interface has changed.
 [private]
@@ -123,11 +137,11 @@ check-header: rust
 [private]
 check-tidy:
     go mod tidy -diff
-    if [ -f benchmarks/go.mod ]; then cd benchmarks && go mod tidy -diff; fi
+    for module in benchmarks conformance; do (cd "$module" && go mod tidy -diff); done
 
 [private]
 check-licences:
-    go run ./.ci/licenses . benchmarks
+    go run ./.ci/licenses . benchmarks conformance conformance/tools
 
 [private]
 check-consumer: rust
@@ -173,7 +187,7 @@ _shared +command:
     fi
     owner=$CARGO_TARGET_DIR/wasmer-go.clone
     if [ "$(cat "$owner" 2>/dev/null)" != "$PWD" ]; then
-        find . \( -name target -o -name benchmarks -o -name '.?*' \) -prune -o -name '*.rs' -exec touch {} +
+        find . \( -name target -o -name benchmarks -o -name conformance -o -name '.?*' \) -prune -o -name '*.rs' -exec touch {} +
         echo "$PWD" >"$owner"
     fi
     "$@" 9>&-

@@ -1,5 +1,5 @@
 // Command licenses fails where a dependency has a licence that the project has not agreed to: every crate that cargo may
-// build, with every feature, and every Go module that a package, test or tool of the named module folders uses.
+// build, with every feature, and every Go module that a package, test or tool uses, in the named folders.
 package main
 
 import (
@@ -31,18 +31,19 @@ var byName = map[string]string{
 }
 
 func main() {
-	dependencies, err := crates()
+	var dependencies []dependency
 	for _, dir := range os.Args[1:] {
-		if _, statErr := os.Stat(filepath.Join(dir, "go.mod")); statErr != nil || err != nil {
-			continue
+		for file, list := range map[string]func(string) ([]dependency, error){"Cargo.toml": crates, "go.mod": goModules} {
+			if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+				continue
+			}
+			found, err := list(dir)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "licenses:", err)
+				os.Exit(1)
+			}
+			dependencies = append(dependencies, found...)
 		}
-		var modules []dependency
-		modules, err = goModules(dir)
-		dependencies = append(dependencies, modules...)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "licenses:", err)
-		os.Exit(1)
 	}
 
 	refused := 0
@@ -61,8 +62,8 @@ func main() {
 // A dependency has an SPDX expression as its licence.
 type dependency struct{ name, version, license string }
 
-func crates() ([]dependency, error) {
-	out, err := run(".", "cargo", "metadata", "--locked", "--all-features", "--format-version", "1")
+func crates(dir string) ([]dependency, error) {
+	out, err := run(dir, "cargo", "metadata", "--locked", "--all-features", "--format-version", "1")
 	if err != nil {
 		return nil, err
 	}
