@@ -4,7 +4,7 @@
 //! - memory.fill, .copy and .init add offset and length in 32 bits, so that an end at exactly 4 GiB lies outside of every
 //!   memory. Ours do these cases, and leave all others to wasmer's.
 //! - table.init takes all segments for ones of functions, and ends the process over a table of other references. Ours does
-//!   these tables, and notes which segments were dropped.
+//!   these tables, and the elements that wasmer does not know (`element.rs`).
 
 use crate::function::Call;
 use crate::instance::wasmergo_instance;
@@ -14,8 +14,7 @@ use wasmer_vm::libcalls::{
     wasmer_vm_memory32_fill, wasmer_vm_memory32_init, wasmer_vm_raise_trap, wasmer_vm_table_init,
 };
 use wasmer_vm::{
-    LinearMemory, TableElement, VMBuiltinFunctionIndex, VMContext, VMExtern, VMInstance,
-    on_host_stack,
+    LinearMemory, VMBuiltinFunctionIndex, VMContext, VMExtern, VMInstance, on_host_stack,
 };
 
 /// Puts our functions into the instance's table.
@@ -171,47 +170,43 @@ unsafe extern "C" fn table_init(
     from: u32,
     len: u32,
 ) {
-    match init_with_nulls(context, table, segment, to, from, len) {
-        None => unsafe { wasmer_vm_table_init(context, table, segment, to, from, len) },
-        Some(true) => {}
-        Some(false) => unsafe { wasmer_vm_raise_trap(TrapCode::TableAccessOutOfBounds) },
+    // Nothing with a destructor may be left when wasmer's functions trap.
+    enum Next {
+        Functions { globals: bool },
+        Done,
+        Trap,
     }
-}
-
-/// Initializes a table of references that are not functions: of these, a constant can only be null. `None` for others,
-/// false if it is out of bounds.
-fn init_with_nulls(
-    context: *mut VMContext,
-    table: u32,
-    segment: u32,
-    to: u32,
-    from: u32,
-    len: u32,
-) -> Option<bool> {
-    let instance = running(context)?;
-    let vm = unsafe { &mut *instance.vm() };
-    if vm.module_ref().tables[TableIndex::from_u32(table)].ty != Type::ExternRef {
-        return None;
-    }
-    let segment = ElemIndex::from_u32(segment);
-    let available = match instance.dropped.borrow().contains(&segment) {
-        true => 0,
-        false => {
-            let segments = &vm.module_ref().passive_elements;
-            segments.get(&segment).map_or(0, |elements| elements.len())
+    let instance = running(context);
+    let next = match instance {
+        None => Next::Functions { globals: false },
+        Some(instance) => {
+            let info = instance.module.info();
+            if info.tables[TableIndex::from_u32(table)].ty == Type::ExternRef {
+                match instance.initialize_with_nulls(segment, table, to, from, len) {
+                    Ok(true) => Next::Done,
+                    _ => Next::Trap,
+                }
+            } else {
+                Next::Functions {
+                    globals: !instance.module.notes.elements.is_empty(),
+                }
+            }
         }
     };
-    let export = ExportIndex::Table(TableIndex::from_u32(table));
-    let VMExtern::Table(handle) = vm.lookup_by_declaration(export) else {
-        return None;
-    };
-    let table = handle.get_mut(instance.objects());
-    let fits = |from: u32, size: usize| from as usize + len as usize <= size;
-    if !fits(from, available) || !fits(to, table.get_runtime_size() as usize) {
-        return Some(false);
+    match next {
+        Next::Trap => unsafe { wasmer_vm_raise_trap(TrapCode::TableAccessOutOfBounds) },
+        Next::Functions { globals } => {
+            unsafe { wasmer_vm_table_init(context, table, segment, to, from, len) };
+            if !globals {
+                return;
+            }
+        }
+        Next::Done => {}
     }
-    let null = || TableElement::ExternRef(None);
-    Some((to..to + len).all(|index| table.set(index, null()).is_ok()))
+    if let Some(instance) = instance {
+        // Cannot fail: the bounds have been checked.
+        let _ = instance.initialize_elements_of(segment, table, to, from, len);
+    }
 }
 
 unsafe extern "C" fn elem_drop(context: *mut VMContext, segment: u32) {

@@ -12,7 +12,7 @@ pub const WASMERGO_FEATURES_DEFAULT: u64 = u64::MAX;
 /// No feature, where one may be named.
 pub const WASMERGO_FEATURE_NONE: u32 = u32::MAX;
 
-const FEATURES: [(&str, WasmFeatures); 19] = [
+const FEATURES: [(&str, WasmFeatures); 20] = [
     ("mutable-global", WasmFeatures::MUTABLE_GLOBAL),
     (
         "nontrapping-float-to-int-conversions",
@@ -35,6 +35,7 @@ const FEATURES: [(&str, WasmFeatures); 19] = [
     ("gc", WasmFeatures::GC),
     ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     ("stack-switching", WasmFeatures::STACK_SWITCHING),
+    ("custom-descriptors", WasmFeatures::CUSTOM_DESCRIPTORS),
 ];
 
 /// What needs no proposal: the first version of the specification, and reference types that no host could do without.
@@ -85,6 +86,7 @@ pub(crate) fn supported(compiler: wasmergo_compiler) -> FeatureSet {
         "gc",
         "custom-page-sizes",
         "stack-switching",
+        "custom-descriptors",
     ];
     let has = |name: &&str| !lacks.contains(name) && !nobody.contains(name);
     let bits = FEATURES

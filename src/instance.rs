@@ -18,7 +18,7 @@ use wasmer_compiler::ArtifactCreate;
 use wasmer_types::entity::EntityRef;
 use wasmer_types::{
     DataInitializerLike, DataInitializerLocationLike, ElemIndex, ExportIndex, FunctionIndex,
-    FunctionType, GlobalIndex, ImportIndex, InitExpr, InitExprOp, TrapCode,
+    FunctionType, GlobalIndex, ImportIndex, InitExpr, InitExprOp, RawValue, TrapCode,
 };
 use wasmer_vm::{
     LinearMemory, StoreObject, StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExtern, VMFunction,
@@ -35,7 +35,7 @@ pub struct wasmergo_instance {
     /// The imported functions, ready to be called: an export may be one of them.
     imported: Vec<VMCallerCheckedAnyfunc>,
     /// Last, so that the code outlives the instance.
-    module: Arc<Compiled>,
+    pub(crate) module: Arc<Compiled>,
 }
 
 /// Links an instance; its exports can be used, its data and start function have yet to come. `imports` is in the
@@ -221,6 +221,7 @@ impl wasmergo_instance {
     unsafe fn initialize(&self) -> Result<(), Error> {
         let instance = unsafe { &mut *self.instance.get() };
         unsafe { instance.finish_instantiation(&stack::VM_CONFIG, None, &[])? };
+        self.initialize_elements()?;
         for data in self.module.artifact.data_initializers() {
             let location = data.location();
             let offset = self.constant(&location.offset_expr())?;
@@ -241,7 +242,7 @@ impl wasmergo_instance {
     }
 
     /// Evaluates a constant expression of type i32.
-    fn constant(&self, expression: &InitExpr) -> Result<u32, Error> {
+    pub(crate) fn constant(&self, expression: &InitExpr) -> Result<u32, Error> {
         let malformed = || Error::new(wasmergo_error_kind::Internal, "not a constant expression");
         let mut values: Vec<i32> = Vec::new();
         for operation in expression.ops() {
@@ -251,7 +252,8 @@ impl wasmergo_instance {
                     continue;
                 }
                 InitExprOp::GlobalGetI32(index) => {
-                    values.push(self.global(*index).ok_or_else(malformed)?);
+                    let value = self.global(*index).ok_or_else(malformed)?;
+                    values.push(unsafe { value.i32 });
                     continue;
                 }
                 InitExprOp::I32Add => i32::wrapping_add,
@@ -268,11 +270,11 @@ impl wasmergo_instance {
         values.pop().map(|value| value as u32).ok_or_else(malformed)
     }
 
-    fn global(&self, index: GlobalIndex) -> Option<i32> {
+    pub(crate) fn global(&self, index: GlobalIndex) -> Option<RawValue> {
         let instance = unsafe { &mut *self.instance.get() };
         match instance.lookup_by_declaration(ExportIndex::Global(index)) {
             VMExtern::Global(handle) => unsafe {
-                Some(handle.get(self.objects()).vmglobal().as_ref().val.i32)
+                Some(handle.get(self.objects()).vmglobal().as_ref().val)
             },
             _ => None,
         }

@@ -23,6 +23,7 @@ mod arch;
 mod artifact;
 mod builtin;
 mod bytes;
+mod element;
 mod engine;
 mod error;
 mod r#extern;

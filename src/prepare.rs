@@ -4,7 +4,10 @@
 //!   would hash it, copy it, and keep the copy with the module.
 //! - The start function is hidden: wasmer would run it before data that it cannot initialize itself; see `instance.rs`.
 //! - Exported tables that cannot grow are noted; see `table.rs`.
+//! - Elements that are the value of an imported global become null, and are noted: wasmer knows constants only; see
+//!   `element.rs`.
 
+use crate::element::{self, GlobalElement};
 use crate::table::FixedTable;
 use std::borrow::Cow;
 use wasmer::wasmparser::{BinaryReaderError, ExternalKind, Parser, Payload, RefType, TypeRef};
@@ -19,19 +22,22 @@ pub(crate) struct Prepared<'a> {
 pub(crate) struct Notes {
     pub start: Option<u32>,
     pub tables: Vec<FixedTable>,
+    pub elements: Vec<GlobalElement>,
 }
 
 impl Notes {
-    /// `start u32 (u32::MAX for none), count u32, { table u32, size u32 }*`
+    /// u32 each: start (`u32::MAX` for none), count, { table, size }*, count, { segment, active, item, global }*
     pub fn encode(&self) -> Vec<u8> {
-        let tables = self
-            .tables
-            .iter()
-            .flat_map(|table| [table.index, table.size]);
-        let numbers = [self.start.unwrap_or(u32::MAX), self.tables.len() as u32]
-            .into_iter()
-            .chain(tables);
-        numbers.flat_map(u32::to_le_bytes).collect()
+        let mut numbers = vec![self.start.unwrap_or(u32::MAX), self.tables.len() as u32];
+        for table in &self.tables {
+            numbers.extend([table.index, table.size]);
+        }
+        numbers.push(self.elements.len() as u32);
+        for element in &self.elements {
+            let active = element.active.unwrap_or(u32::MAX);
+            numbers.extend([element.segment, active, element.item, element.global]);
+        }
+        numbers.into_iter().flat_map(u32::to_le_bytes).collect()
     }
 
     /// The notes at the beginning of the bytes, and the rest.
@@ -50,7 +56,21 @@ impl Notes {
                 size: number()?,
             });
         }
-        Some((Self { start, tables }, rest))
+        let mut elements = Vec::new();
+        for _ in 0..number()? {
+            elements.push(GlobalElement {
+                segment: number()?,
+                active: Some(number()?).filter(|active| *active != u32::MAX),
+                item: number()?,
+                global: number()?,
+            });
+        }
+        let notes = Self {
+            start,
+            tables,
+            elements,
+        };
+        Some((notes, rest))
     }
 }
 
@@ -58,7 +78,7 @@ impl Notes {
 pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> {
     let (mut kept, mut position, mut after_code) = (Vec::new(), 8, false);
     let (mut notes, mut start_section) = (Notes::default(), None);
-    let (mut sizes, mut imported) = (Vec::new(), 0);
+    let (mut sizes, mut imported, mut nulls) = (Vec::new(), 0, Vec::new());
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload?;
         match &payload {
@@ -78,6 +98,9 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
                         ty.element_type == RefType::FUNCREF && ty.maximum == Some(ty.initial);
                     sizes.push(fixed.then_some(ty.initial as u32));
                 }
+            }
+            Payload::ElementSection(segments) => {
+                notes.elements = element::of_globals(segments.clone(), &mut nulls)?;
             }
             Payload::ExportSection(exports) => {
                 for export in exports.clone() {
@@ -111,6 +134,9 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
     notes.tables.sort_by_key(|table| table.index);
     notes.tables.dedup_by_key(|table| table.index);
     let mut binary = strip(binary, &kept);
+    for (offset, null) in nulls {
+        binary.to_mut()[offset..offset + null.len()].copy_from_slice(&null);
+    }
     if let Some(body) = start_section {
         hide(binary.to_mut(), body);
     }
@@ -209,5 +235,30 @@ mod tests {
         bytes.push(7);
         assert_eq!(Notes::decode(&bytes), Some((notes, &[7u8][..])));
         assert_eq!(Notes::decode(&bytes[..9]), None);
+    }
+
+    #[test]
+    fn elements_that_are_globals_become_null() {
+        let text = r#"(module
+            (import "a" "b" (global $f funcref)) (import "a" "c" (global $e externref))
+            (table $t 4 funcref) (func $g)
+            (elem (table $t) (i32.const 0) func $g)
+            (elem (table $t) (i32.const 1) funcref (ref.func $g) (global.get $f))
+            (elem externref (global.get $e) (ref.null extern)))"#;
+        let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
+        let prepared = prepare(&binary).unwrap();
+        assert_eq!(prepared.binary.len(), binary.len());
+        wasmer::wasmparser::validate(&prepared.binary).unwrap();
+        let element = |segment, active, item, global| GlobalElement {
+            segment,
+            active,
+            item,
+            global,
+        };
+        let want = vec![element(1, Some(1), 1, 0), element(2, None, 0, 1)];
+        assert_eq!(prepared.notes.elements, want);
+        let encoded = prepared.notes.encode();
+        assert_eq!(Notes::decode(&encoded), Some((prepared.notes, &[][..])));
+        assert!(prepare(&prepared.binary).unwrap().notes.elements.is_empty());
     }
 }

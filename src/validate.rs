@@ -8,8 +8,8 @@ use crate::instruction;
 use crate::signature::SignatureTable;
 use std::borrow::Cow;
 use wasmer::wasmparser::{
-    BinaryReaderError, CompositeInnerType, KnownCustom, Name, Parser, Payload, RefType, TypeRef,
-    ValType, Validator,
+    BinaryReaderError, CompositeInnerType, ElementItems, KnownCustom, Name, Parser, Payload,
+    RefType, TypeRef, ValType, Validator, WasmFeatures,
 };
 use wasmer_types::{FunctionType, Type};
 
@@ -56,6 +56,7 @@ fn core_module(binary: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Error> {
 /// Checks the module against the features, and its function types against each other.
 pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Error> {
     check(binary, engine.features).map_err(|error| invalid(binary, &error, engine))?;
+    refuse_unknown(binary, engine).map_err(|error| invalid(binary, &error, engine))??;
     let types = function_types(binary).map_err(|error| invalid(binary, &error, engine))??;
     SignatureTable::default().insert_all(types.iter())?;
     if engine.compiler == wasmergo_compiler::Singlepass {
@@ -68,6 +69,73 @@ pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Er
 fn check(binary: &[u8], features: FeatureSet) -> Result<(), BinaryReaderError> {
     Validator::new_with_features(feature::wasm_features(features)).validate_all(binary)?;
     Ok(())
+}
+
+/// Refuses what is valid with the features, but not known to the compilers.
+fn refuse_unknown(
+    binary: &[u8],
+    engine: &wasmergo_engine,
+) -> Result<Result<(), Error>, BinaryReaderError> {
+    let unsupported = |what: String, flag: WasmFeatures, offset: u64| {
+        let feature = feature::of(flag).unwrap_or_default();
+        let (name, compiler) = (feature::name(feature), engine.compiler);
+        let message =
+            format!("{what} of the feature {name}, which the compiler {compiler} does not support");
+        Err(Error {
+            kind: wasmergo_error_kind::Unsupported,
+            feature,
+            ..Error::invalid(message, offset as usize, None)
+        })
+    };
+    let refuse = |what: &str, ty: RefType, offset: u64| {
+        if ty.is_func_ref() || ty.is_extern_ref() {
+            return Ok(());
+        }
+        unsupported(format!("{what} of {ty}"), WasmFeatures::EXCEPTIONS, offset)
+    };
+    for payload in Parser::new(0).parse_all(binary) {
+        let refused = match payload? {
+            Payload::ImportSection(imports) => {
+                let (mut refused, start) = (Ok(()), imports.range().start);
+                for import in imports.into_imports() {
+                    refused = refused.and(match import?.ty {
+                        TypeRef::Table(table) => refuse("a table", table.element_type, start),
+                        TypeRef::FuncExact(_) => unsupported(
+                            "an exact function import".into(),
+                            WasmFeatures::CUSTOM_DESCRIPTORS,
+                            start,
+                        ),
+                        _ => Ok(()),
+                    });
+                }
+                refused
+            }
+            Payload::TableSection(tables) => {
+                let mut refused = Ok(());
+                for table in tables.into_iter_with_offsets() {
+                    let (offset, table) = table?;
+                    refused = refused.and(refuse("a table", table.ty.element_type, offset));
+                }
+                refused
+            }
+            Payload::ElementSection(segments) => {
+                let mut refused = Ok(());
+                for segment in segments.into_iter_with_offsets() {
+                    let (offset, segment) = segment?;
+                    if let ElementItems::Expressions(ty, _) = segment.items {
+                        refused = refused.and(refuse("elements", ty, offset));
+                    }
+                }
+                refused
+            }
+            Payload::CodeSectionStart { .. } => break,
+            _ => Ok(()),
+        };
+        if refused.is_err() {
+            return Ok(refused);
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Singlepass answers imported functions with several results with a panic.
@@ -119,15 +187,21 @@ fn invalid(binary: &[u8], error: &BinaryReaderError, engine: &wasmergo_engine) -
     out
 }
 
-/// The feature without which the module is invalid: the validator knows it, or it is one whose presence moves the error.
+/// The feature without which the module is invalid. The validator may know it; else it is one whose presence moves the
+/// error, or, where that takes several, the first whose absence from all of them leaves it.
 fn missing(binary: &[u8], error: &BinaryReaderError, features: FeatureSet) -> Option<u32> {
+    let moves = |features| match check(binary, features) {
+        Ok(()) => true,
+        Err(other) => other.offset() > error.offset(),
+    };
     let told = error.missing_wasm_feature().and_then(feature::of);
-    told.or_else(|| {
-        feature::others(features).find(|bit| match check(binary, features | 1 << bit) {
-            Ok(()) => true,
-            Err(other) => other.offset() > error.offset(),
-        })
-    })
+    let alone = || feature::others(features).find(|bit| moves(features | 1 << bit));
+    let together = || {
+        let all = feature::others(features).fold(features, |all, bit| all | 1 << bit);
+        let needed = |bit: &u32| !moves(all & !(1 << *bit));
+        moves(all).then(|| feature::others(features).find(needed))?
+    };
+    told.or_else(alone).or_else(together)
 }
 
 fn function_types(binary: &[u8]) -> Result<Result<Vec<FunctionType>, Error>, BinaryReaderError> {

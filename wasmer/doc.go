@@ -9,8 +9,20 @@
 //
 // # Handles
 //
-// An Engine compiles a Module, from which instances are made; an Instance offers Functions and Memories. A Store holds
-// instances that share such things; each instance makes one of its own unless told otherwise.
+// An Engine compiles a Module, from which instances are made; an Instance offers Functions, Memories, Tables and Globals. A
+// Store holds instances that share such things; each instance makes one of its own unless told otherwise.
+//
+// # Linking
+//
+// Instances of one store can import what others export: by an Imports list, or under the names that instances have in the
+// store. The host takes part with Store.NewFunction, NewMemory, NewTable and NewGlobal, and with NewInstance, which puts
+// such things under a name. What belongs to one store is ErrStoreMismatch in another.
+//
+// # References
+//
+// A funcref is a *Function of the store, an externref any Go value. A Go value that a guest holds is kept alive until the
+// guest lets go of it: its tables and globals are looked through after collections of Go's garbage, while none of its
+// functions runs.
 //
 // # Lifetimes
 //

@@ -33,6 +33,7 @@ const (
 	FeatureGC
 	FeatureCustomPageSizes
 	FeatureStackSwitching
+	FeatureCustomDescriptors
 )
 
 // The Rust side has them in the same order.
@@ -40,6 +41,7 @@ var featureNames = [...]string{
 	"mutable-global", "nontrapping-float-to-int-conversions", "sign-extension-ops", "multi-value", "bulk-memory-operations",
 	"reference-types", "simd", "relaxed-simd", "extended-const", "multi-memory", "threads", "exception-handling",
 	"tail-call", "wide-arithmetic", "memory64", "function-references", "gc", "custom-page-sizes", "stack-switching",
+	"custom-descriptors",
 }
 
 // String is the proposal's name, for instance "bulk-memory-operations".

@@ -1,0 +1,165 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"github.com/wasmerio/go-ext-wasm/conformance/internal/suite"
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+// WasmerEngines lists this library with each of its compilers.
+func WasmerEngines() []suite.Engine {
+	var engines []suite.Engine
+	for _, compiler := range wasmer.Compilers() {
+		engines = append(engines, wasmerEngine{compiler})
+	}
+	return engines
+}
+
+type wasmerEngine struct{ compiler wasmer.Compiler }
+
+func (e wasmerEngine) Name() string { return e.compiler.String() }
+
+func (e wasmerEngine) Open() (suite.Store, error) {
+	engine, err := wasmer.NewEngine(wasmer.EngineConfig{
+		Compiler: e.compiler,
+		Features: wasmer.SupportedFeatures(e.compiler),
+		// Scripts run in parallel; their modules are small.
+		CompileThreads: 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	store, err := wasmer.NewStore(engine)
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	s := &wasmerStore{engine: engine, store: store}
+	if err := makeSpectest(store); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+type wasmerStore struct {
+	engine  *wasmer.Engine
+	store   *wasmer.Store
+	modules []*wasmer.Module
+}
+
+func (s *wasmerStore) Compile(source suite.Source) (suite.Module, error) {
+	code := source.Text
+	if code == nil {
+		code = source.Binary
+	}
+	module, err := s.engine.Compile(context.Background(), code)
+	if err != nil {
+		return nil, compileError(err)
+	}
+	s.modules = append(s.modules, module)
+	return module, nil
+}
+
+func (s *wasmerStore) Instantiate(module suite.Module) (suite.Instance, error) {
+	instance, err := s.store.Instantiate(context.Background(), "", module.(*wasmer.Module), nil)
+	if err != nil {
+		return nil, wasmerError(err)
+	}
+	return &wasmerInstance{instance}, nil
+}
+
+func (s *wasmerStore) Register(name string, instance suite.Instance) error {
+	return s.store.Register(name, instance.(*wasmerInstance).instance)
+}
+
+func (s *wasmerStore) Close() error {
+	err := s.store.Close()
+	for _, module := range s.modules {
+		err = errors.Join(err, module.Close())
+	}
+	return errors.Join(err, s.engine.Close())
+}
+
+type wasmerInstance struct{ instance *wasmer.Instance }
+
+func (i *wasmerInstance) Invoke(field string, args []suite.Value) ([]suite.Value, error) {
+	f, err := i.instance.Function(field)
+	if err != nil {
+		return nil, err
+	}
+	given := make([]any, len(args))
+	for n, arg := range args {
+		if given[n], err = toWasmer(arg); err != nil {
+			return nil, err
+		}
+	}
+	results, err := f.Call(context.Background(), given...)
+	if err != nil {
+		return nil, wasmerError(err)
+	}
+	values := make([]suite.Value, len(f.Type().Results))
+	for n := range values {
+		values[n] = fromWasmer(results[n])
+	}
+	return values, nil
+}
+
+func (i *wasmerInstance) Get(field string) (suite.Value, error) {
+	g, err := i.instance.Global(field)
+	if err != nil {
+		return suite.Value{}, err
+	}
+	v, err := g.Get()
+	if err != nil {
+		return suite.Value{}, wasmerError(err)
+	}
+	return fromWasmer(v), nil
+}
+
+// Memory is for comparisons of what a guest leaves behind.
+func (i *wasmerInstance) Memory(name string) ([]byte, error) {
+	m, err := i.instance.ExportedMemory(name)
+	if err != nil {
+		return nil, err
+	}
+	return m.Data(), nil
+}
+
+func toWasmer(v suite.Value) (wasmer.Value, error) {
+	switch v.Type {
+	case "i32":
+		return wasmer.I32(int32(v.Lo)), nil
+	case "i64":
+		return wasmer.I64(int64(v.Lo)), nil
+	case "f32":
+		return wasmer.F32(math.Float32frombits(uint32(v.Lo))), nil
+	case "f64":
+		return wasmer.F64(math.Float64frombits(v.Lo)), nil
+	case "v128":
+		return wasmer.V128(v.Lo, v.Hi), nil
+	case "externref":
+		if !v.Null {
+			return wasmer.ExternRef(v.Lo), nil
+		}
+		return wasmer.NullRef(wasmer.ValueTypeExternRef), nil
+	case "funcref":
+		return wasmer.NullRef(wasmer.ValueTypeFuncRef), nil
+	case "exnref":
+		return wasmer.NullRef(wasmer.ValueTypeExnRef), nil
+	}
+	return wasmer.Value{}, suite.API("arguments of type " + v.Type)
+}
+
+func fromWasmer(v wasmer.Value) suite.Value {
+	lo, hi := v.ToV128()
+	value := suite.Value{Type: v.Type().String(), Lo: lo, Hi: hi}
+	if v.IsReference() {
+		value = suite.Value{Type: value.Type, Null: v.IsNull(), Opaque: true}
+		if n, ok := v.ToExternRef().(uint64); ok {
+			value.Lo, value.Opaque = n, false
+		}
+	}
+	return value
+}
