@@ -133,7 +133,7 @@ func exportsOf(wasm []byte) ([]wasmer.ExportType, error) {
 
 // observe runs all exported functions and writes down whatever a guest or host can see.
 func observe(engine suite.Engine, seed uint64, wasm []byte, exports []wasmer.ExportType) (steps []string, err error) {
-	store, err := engine.Open()
+	store, err := engine.Open("")
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ type wasmtimeEngine struct{}
 
 func (wasmtimeEngine) Name() string { return "wasmtime" }
 
-func (wasmtimeEngine) Open() (suite.Store, error) {
+func (wasmtimeEngine) Open(string) (suite.Store, error) {
 	config := wasmtime.NewConfig()
 	for _, enable := range []func(bool){
 		config.SetWasmBulkMemory, config.SetWasmReferenceTypes, config.SetWasmMultiValue, config.SetWasmSIMD,

@@ -21,7 +21,7 @@ type wazeroEngine struct{}
 
 func (wazeroEngine) Name() string { return "wazero" }
 
-func (wazeroEngine) Open() (suite.Store, error) {
+func (wazeroEngine) Open(string) (suite.Store, error) {
 	s := &wazeroStore{
 		runtime: wazero.NewRuntimeWithConfig(context.Background(),
 			wazero.NewRuntimeConfigCompiler().WithCoreFeatures(wazeroFeatures)),

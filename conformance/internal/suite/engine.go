@@ -8,8 +8,9 @@ import (
 // An Engine is one runtime in one configuration.
 type Engine interface {
 	Name() string
-	// Open makes a store for one script, which has the host module "spectest".
-	Open() (Store, error)
+	// Open makes a store for one script, which has the host module "spectest". The script is known by its file in the suite;
+	// it is empty for what is none of it.
+	Open(script string) (Store, error)
 }
 
 // A Store holds the modules and instances of one script. Errors are those below, where one of them applies; any other

@@ -29,7 +29,7 @@ type Result struct {
 
 // Run runs a script and returns a result for each command.
 func Run(engine Engine, script Script) (results []Result) {
-	store, err := engine.Open()
+	store, err := engine.Open(script.Name)
 	if err != nil {
 		return []Result{{Line: 1, Type: "open", Outcome: Failed, Reason: err.Error()}}
 	}

@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 type fake struct{}
 
 func (fake) Name() string                    { return "fake" }
-func (fake) Open() (Store, error)            { return fake{}, nil }
+func (fake) Open(string) (Store, error)      { return fake{}, nil }
 func (fake) Close() error                    { return nil }
 func (fake) Register(string, Instance) error { return nil }
 func (fake) Get(string) (Value, error)       { return Value{}, nil }
