@@ -3,15 +3,18 @@
 //!
 //! - memory.fill, .copy and .init add offset and length in 32 bits, so that an end at exactly 4 GiB lies outside of every
 //!   memory. Ours do these cases, and leave all others to wasmer's.
+//! - table.grow ends the process if there is no memory. Ours looks before.
 //! - table.init takes all segments for ones of functions, and ends the process over a table of other references. Ours does
 //!   these tables, and the elements that wasmer does not know (`element.rs`).
 
 use crate::function::Call;
 use crate::instance::wasmergo_instance;
-use wasmer_types::{ElemIndex, ExportIndex, MemoryIndex, TableIndex, TrapCode, Type};
+use crate::table::can_grow;
+use wasmer_types::{DataIndex, ElemIndex, ExportIndex, MemoryIndex, TableIndex, TrapCode, Type};
 use wasmer_vm::libcalls::{
-    wasmer_vm_elem_drop, wasmer_vm_imported_memory32_fill, wasmer_vm_memory32_copy,
-    wasmer_vm_memory32_fill, wasmer_vm_memory32_init, wasmer_vm_raise_trap, wasmer_vm_table_init,
+    wasmer_vm_data_drop, wasmer_vm_elem_drop, wasmer_vm_imported_memory32_fill,
+    wasmer_vm_imported_table_grow, wasmer_vm_memory32_copy, wasmer_vm_memory32_fill,
+    wasmer_vm_memory32_init, wasmer_vm_raise_trap, wasmer_vm_table_grow, wasmer_vm_table_init,
 };
 use wasmer_vm::{
     LinearMemory, VMBuiltinFunctionIndex, VMContext, VMExtern, VMInstance, on_host_stack,
@@ -29,8 +32,20 @@ pub(crate) fn install(instance: &VMInstance) {
         ),
         (Index::get_memory_init_index(), init as *const () as usize),
         (
+            Index::get_table_grow_index(),
+            table_grow as *const () as usize,
+        ),
+        (
+            Index::get_imported_table_grow_index(),
+            imported_table_grow as *const () as usize,
+        ),
+        (
             Index::get_table_init_index(),
             table_init as *const () as usize,
+        ),
+        (
+            Index::get_data_drop_index(),
+            data_drop as *const () as usize,
         ),
         (
             Index::get_elem_drop_index(),
@@ -51,13 +66,7 @@ fn overflows(offset: u32, len: u32) -> bool {
 
 /// The instance whose code runs right now, by its context.
 fn running<'a>(context: *mut VMContext) -> Option<&'a wasmergo_instance> {
-    let store = Call::current()?.store();
-    let instances = store.instances.borrow();
-    let found = instances
-        .iter()
-        .find(|instance| unsafe { (*instance.vm()).vmctx_ptr() } == context)?;
-    // The store keeps it where it is.
-    Some(unsafe { &*(&raw const **found) })
+    Call::current()?.store().instance_of(context)
 }
 
 /// A memory of the instance whose code runs right now.
@@ -88,6 +97,9 @@ impl Memory {
         (end <= self.len).then(|| self.base.wrapping_add(offset as usize))
     }
 }
+
+/// table.grow of wasmer, with the reference as compiled code passes it: a word, which is all that wasmer's private type is.
+type TableGrow = unsafe extern "C" fn(*mut VMContext, usize, u32, u32) -> u32;
 
 // When wasmer's functions trap they do not return: nothing here may have a destructor to run then.
 
@@ -135,8 +147,6 @@ unsafe extern "C" fn copy(
     unsafe { wasmer_vm_memory32_copy(context, target, source, to, from, len) }
 }
 
-/// The segment is known to wasmer only: it writes the last byte to the memory's start, from where it is moved. Nothing
-/// else runs meanwhile, and a segment that is too short traps before anything is written.
 unsafe extern "C" fn init(
     context: *mut VMContext,
     memory: u32,
@@ -146,20 +156,33 @@ unsafe extern "C" fn init(
     len: u32,
 ) {
     if overflows(at, len)
-        && let Some(found) = unsafe { Memory::find(context, memory, false) }
-        && let Some(last) = found.at(u32::MAX, 1)
-        && found.at(at, len).is_some()
-        && let Some(from_last) = from.checked_add(len - 1)
+        && let Some(instance) = running(context)
+        && let Some(memory) = unsafe { Memory::find(context, memory, false) }
+        && let Some(to) = memory.at(at, len)
+        && let Some(bytes) = segment_bytes(instance, segment, from, len)
     {
-        unsafe {
-            let first = found.base.read();
-            wasmer_vm_memory32_init(context, memory, segment, 0, from_last, 1);
-            let byte = found.base.replace(first);
-            wasmer_vm_memory32_init(context, memory, segment, at, from, len - 1);
-            return last.write(byte);
-        }
+        return unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
     unsafe { wasmer_vm_memory32_init(context, memory, segment, at, from, len) }
+}
+
+fn segment_bytes(instance: &wasmergo_instance, segment: u32, from: u32, len: u32) -> Option<&[u8]> {
+    let segment = DataIndex::from_u32(segment);
+    if instance.dropped_data.borrow().contains(&segment) {
+        return None;
+    }
+    let bytes = instance.module.info().passive_data.get(&segment)?;
+    bytes.get(from as usize..from as usize + len as usize)
+}
+
+unsafe extern "C" fn data_drop(context: *mut VMContext, segment: u32) {
+    on_host_stack(|| {
+        if let Some(instance) = running(context) {
+            let mut dropped = instance.dropped_data.borrow_mut();
+            dropped.insert(DataIndex::from_u32(segment));
+        }
+    });
+    unsafe { wasmer_vm_data_drop(context, segment) }
 }
 
 unsafe extern "C" fn table_init(
@@ -207,6 +230,52 @@ unsafe extern "C" fn table_init(
         // Cannot fail: the bounds have been checked.
         let _ = instance.initialize_elements_of(segment, table, to, from, len);
     }
+}
+
+unsafe extern "C" fn table_grow(
+    context: *mut VMContext,
+    init: usize,
+    delta: u32,
+    table: u32,
+) -> u32 {
+    match has_memory(context, table, true, delta) {
+        true => unsafe {
+            let grow = wasmer_vm_table_grow as *const ();
+            std::mem::transmute::<*const (), TableGrow>(grow)(context, init, delta, table)
+        },
+        false => u32::MAX,
+    }
+}
+
+unsafe extern "C" fn imported_table_grow(
+    context: *mut VMContext,
+    init: usize,
+    delta: u32,
+    table: u32,
+) -> u32 {
+    match has_memory(context, table, false, delta) {
+        true => unsafe {
+            let grow = wasmer_vm_imported_table_grow as *const ();
+            std::mem::transmute::<*const (), TableGrow>(grow)(context, init, delta, table)
+        },
+        false => u32::MAX,
+    }
+}
+
+/// Whether there is memory for the table to grow; with `own`, the index counts the tables that the module defines.
+fn has_memory(context: *mut VMContext, table: u32, own: bool, delta: u32) -> bool {
+    on_host_stack(|| {
+        let Some(instance) = running(context) else {
+            return true;
+        };
+        let imported = instance.module.info().num_imported_tables as u32;
+        let index = if own { imported + table } else { table };
+        let Ok(table) = instance.table(TableIndex::from_u32(index)) else {
+            return true;
+        };
+        let size = table.get_runtime_size();
+        can_grow(size, size.saturating_add(delta))
+    })
 }
 
 unsafe extern "C" fn elem_drop(context: *mut VMContext, segment: u32) {

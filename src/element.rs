@@ -56,6 +56,30 @@ pub(crate) fn of_globals(
     Ok(found)
 }
 
+/// The functions that segments of any kind refer to.
+pub(crate) fn functions(segments: ElementSectionReader<'_>) -> Result<Vec<u32>, BinaryReaderError> {
+    let mut found = Vec::new();
+    for element in segments {
+        match element?.items {
+            ElementItems::Functions(functions) => {
+                for function in functions {
+                    found.push(function?);
+                }
+            }
+            ElementItems::Expressions(_, items) => {
+                for expression in items {
+                    if let Operator::RefFunc { function_index } =
+                        expression?.get_operators_reader().read()?
+                    {
+                        found.push(function_index);
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 impl wasmergo_instance {
     /// Puts the values of globals where an active segment has them, unless a later segment has overwritten the place.
     pub fn initialize_elements(&self) -> Result<(), Error> {
@@ -133,7 +157,7 @@ impl wasmergo_instance {
     }
 
     #[allow(clippy::mut_from_ref)] // the store's holder is the only one
-    fn table(&self, index: TableIndex) -> Result<&mut VMTable, Error> {
+    pub(crate) fn table(&self, index: TableIndex) -> Result<&mut VMTable, Error> {
         let instance = unsafe { &mut *self.vm() };
         match instance.lookup_by_declaration(ExportIndex::Table(index)) {
             VMExtern::Table(handle) => Ok(handle.get_mut(self.objects())),

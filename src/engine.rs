@@ -111,6 +111,14 @@ impl wasmergo_engine {
         Ok(engine)
     }
 
+    /// Another owner: engines live behind an `Arc` only.
+    pub(crate) fn share(&self) -> Arc<Self> {
+        unsafe {
+            Arc::increment_strong_count(self);
+            Arc::from_raw(self)
+        }
+    }
+
     /// The module that makes a host function a compiled one; the same for all functions of a type.
     pub(crate) fn forwarder(&self, ty: &FunctionType) -> Result<Arc<Compiled>, Error> {
         let known = || {
@@ -227,16 +235,23 @@ pub unsafe extern "C" fn wasmergo_engine_new(
 ) -> wasmergo_bytes {
     silence_panics();
     fallible(|| {
-        let engine = Box::new(wasmergo_engine::new(config)?);
+        let engine = Arc::new(wasmergo_engine::new(config)?);
         wasmer_vm::init_traps();
         crate::stack::prepare();
-        unsafe { out.write(Box::into_raw(engine)) };
+        unsafe { out.write(Arc::into_raw(engine).cast_mut()) };
         Ok(())
     })
 }
 
 /// Frees an engine; its modules stay valid.
+///
+/// # Safety
+/// `engine` comes from `wasmergo_engine_new` and is not used again; null is allowed.
 #[unsafe(no_mangle)]
-pub extern "C" fn wasmergo_engine_delete(engine: Option<Box<wasmergo_engine>>) {
-    infallible(|| drop(engine));
+pub unsafe extern "C" fn wasmergo_engine_delete(engine: *const wasmergo_engine) {
+    infallible(|| {
+        if !engine.is_null() {
+            drop(unsafe { Arc::from_raw(engine) });
+        }
+    });
 }

@@ -1,10 +1,12 @@
 //! Externs: the functions, memories, tables and globals of a store, as imports and exports pass them on.
 
+use crate::abi::{self, Abi};
 use crate::error::Error;
 use crate::host;
 use crate::store::wasmergo_store;
 use std::cell::OnceCell;
 use std::ptr::NonNull;
+use wasmer_types::FunctionType;
 use wasmer_vm::{
     InternalStoreHandle, MaybeInstanceOwned, StoreObjects, VMCallerCheckedAnyfunc, VMExtern,
     VMFunction, VMFunctionKind,
@@ -26,47 +28,85 @@ pub(crate) enum Item {
     Other(VMExtern),
 }
 
+/// An import, and what references to it lead to.
+pub(crate) type Import = (VMExtern, Reference);
+
+/// What references to an imported function lead to, so that the module's code can follow them.
+pub(crate) enum Reference {
+    /// What is imported.
+    Same,
+    /// This function, in whose place an adapter is imported.
+    Function(VMCallerCheckedAnyfunc),
+    /// A function made by the module's compiler that calls the import.
+    Forwarder,
+}
+
+impl Reference {
+    pub fn to_host(importer: Abi, ty: &FunctionType) -> Self {
+        match importer == Abi::Singlepass && abi::differs(ty) {
+            true => Self::Forwarder,
+            false => Self::Same,
+        }
+    }
+
+    fn to_compiled(
+        importer: Abi,
+        callee_abi: Abi,
+        callee: &VMCallerCheckedAnyfunc,
+        ty: &FunctionType,
+    ) -> Self {
+        match importer == callee_abi || !abi::differs(ty) {
+            true => Self::Function(*callee),
+            false => Self::Forwarder,
+        }
+    }
+}
+
 impl wasmergo_extern {
-    /// The item as an import.
+    /// The item as an import of a module. Of a function that the module's code would call wrongly it is an adapter.
     ///
     /// # Safety
     /// The caller holds the store.
-    pub unsafe fn import(&self) -> Result<VMExtern, Error> {
+    pub unsafe fn import(&self, importer: Abi) -> Result<Import, Error> {
+        let same = |item| (item, Reference::Same);
         Ok(match &self.item {
-            Item::Function { callee, import } => match import.get() {
-                Some(handle) => VMExtern::Function(*handle),
-                None => {
-                    let handle = unsafe { self.function(callee)? };
-                    VMExtern::Function(*import.get_or_init(|| handle))
+            Item::Function { callee, import } => {
+                let store = unsafe { &*self.store };
+                let ty = store.signature(callee)?;
+                let objects = unsafe { self.objects() };
+                if host::is_host(callee) {
+                    let reference = Reference::to_host(importer, &ty);
+                    // Its data is another's. Of the type () it would be taken for a compiled function.
+                    let function = abi::dynamic(*callee, ty, Box::new(true));
+                    let handle = InternalStoreHandle::new(objects, function);
+                    return Ok((VMExtern::Function(handle), reference));
                 }
-            },
-            Item::Other(VMExtern::Function(handle)) => VMExtern::Function(*handle),
-            Item::Other(VMExtern::Memory(handle)) => VMExtern::Memory(*handle),
-            Item::Other(VMExtern::Table(handle)) => VMExtern::Table(*handle),
-            Item::Other(VMExtern::Global(handle)) => VMExtern::Global(*handle),
-            Item::Other(VMExtern::Tag(handle)) => VMExtern::Tag(*handle),
+                let reference = Reference::to_compiled(importer, store.abi(callee), callee, &ty);
+                if !importer.can_import(store.abi(callee), &ty) {
+                    let handle = InternalStoreHandle::new(objects, abi::adapter(*callee, ty));
+                    return Ok((VMExtern::Function(handle), reference));
+                }
+                if matches!(reference, Reference::Forwarder) {
+                    let handle = InternalStoreHandle::new(objects, abi::compiled(*callee, ty));
+                    return Ok((VMExtern::Function(handle), reference));
+                }
+                let handle = import.get_or_init(|| {
+                    let function = VMFunction {
+                        anyfunc: MaybeInstanceOwned::Instance(NonNull::from(callee)),
+                        kind: VMFunctionKind::Static,
+                        signature: ty,
+                        host_data: Box::new(()),
+                    };
+                    InternalStoreHandle::new(objects, function)
+                });
+                same(VMExtern::Function(*handle))
+            }
+            Item::Other(VMExtern::Function(handle)) => same(VMExtern::Function(*handle)),
+            Item::Other(VMExtern::Memory(handle)) => same(VMExtern::Memory(*handle)),
+            Item::Other(VMExtern::Table(handle)) => same(VMExtern::Table(*handle)),
+            Item::Other(VMExtern::Global(handle)) => same(VMExtern::Global(*handle)),
+            Item::Other(VMExtern::Tag(handle)) => same(VMExtern::Tag(*handle)),
         })
-    }
-
-    unsafe fn function(
-        &self,
-        callee: &VMCallerCheckedAnyfunc,
-    ) -> Result<InternalStoreHandle<VMFunction>, Error> {
-        let store = unsafe { &*self.store };
-        let function = VMFunction {
-            anyfunc: MaybeInstanceOwned::Instance(NonNull::from(callee)),
-            kind: VMFunctionKind::Static,
-            signature: store.signature(callee)?,
-            // By the type of the data wasmer tells compiled functions from the host's.
-            host_data: match host::is_host(callee) {
-                true => Box::new(true),
-                false => Box::new(()),
-            },
-        };
-        Ok(InternalStoreHandle::new(
-            unsafe { self.objects() },
-            function,
-        ))
     }
 
     /// # Safety

@@ -1,8 +1,7 @@
 //! References to values of the host. A guest holds the number of a value, the Go side a table of the values by number.
 //! What the guest's tables and globals still hold can be found here whenever no guest runs.
 
-use crate::bytes::{Encoder, wasmergo_bytes};
-use crate::guard::guard;
+use crate::guard::infallible;
 use crate::store::wasmergo_store;
 use crate::table;
 use wasmer_types::Type;
@@ -11,25 +10,44 @@ use wasmer_vm::{StoreObject, StoreObjects, VMExceptionObj, VMTable};
 /// Exceptions that are kept before it is looked whether any of them is still needed.
 const EXCEPTIONS: usize = 1024;
 
-/// The numbers of the values that guests hold, each at least once, after a count (u32) as u64.
+/// Sets a bit in `held` for each value that guests hold: that of number 1 is the lowest of the first word. Numbers beyond
+/// `len` words are left out.
 ///
 /// # Safety
-/// The caller holds the store, and none of its guests runs.
+/// `held` holds `len` words; the caller holds the store, and none of its guests runs.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn wasmergo_store_externrefs(store: &wasmergo_store) -> wasmergo_bytes {
-    guard(|| {
+pub unsafe extern "C" fn wasmergo_store_externrefs(
+    store: &wasmergo_store,
+    held: *mut u64,
+    len: usize,
+) {
+    infallible(|| {
+        let held = match len {
+            0 => return,
+            _ => unsafe { std::slice::from_raw_parts_mut(held, len) },
+        };
+        let mut hold = |number: u64| {
+            let bit = number.wrapping_sub(1);
+            if let Some(word) = held.get_mut((bit / 64) as usize) {
+                *word |= 1 << (bit % 64);
+            }
+        };
         let objects = unsafe { &mut *store.objects.get() };
         drop_exceptions(objects);
-        let mut held = Vec::new();
         for table in VMTable::list(objects) {
             if table.ty().ty == Type::ExternRef {
-                let elements = (0..table.get_runtime_size()).filter_map(|index| table.get(index));
-                held.extend(elements.map(table::reference).filter(|number| *number != 0));
+                for index in 0..table.get_runtime_size() {
+                    table
+                        .get(index)
+                        .map(table::reference)
+                        .into_iter()
+                        .for_each(&mut hold);
+                }
             }
         }
         for global in objects.iter_globals() {
             if global.ty().ty == Type::ExternRef {
-                held.push(unsafe { global.vmglobal().as_ref().val.externref } as u64);
+                hold(unsafe { global.vmglobal().as_ref().val.externref } as u64);
             }
         }
         for exception in VMExceptionObj::list(objects) {
@@ -37,16 +55,11 @@ pub unsafe extern "C" fn wasmergo_store_externrefs(store: &wasmergo_store) -> wa
             let values = unsafe { exception.payload().as_ref() };
             for (ty, value) in types.iter().zip(values) {
                 if *ty == Type::ExternRef {
-                    held.push(unsafe { value.externref } as u64);
+                    hold(unsafe { value.externref } as u64);
                 }
             }
         }
-        let mut out = Encoder::default();
-        out.u32(held.len() as u32);
-        held.iter().for_each(|number| out.u64(*number));
-        Ok(out.finish())
-    })
-    .unwrap_or(wasmergo_bytes::NONE)
+    });
 }
 
 /// Frees the exceptions of a store in which no guest runs, if there are many: wasmer itself keeps them as long as the

@@ -173,14 +173,26 @@ pub(crate) unsafe fn enter(
     unsafe { catch_traps(stack::trap_handler(), &config, body) }
 }
 
-/// The function as a reference: what a slot, a table or a global of its store holds. 0 if `function` is none. Any thread
-/// may ask at any time.
+/// The function as a reference: what a slot, a table or a global of its store holds.
+///
+/// # Safety
+/// `out` is valid; the caller holds the store.
 #[unsafe(no_mangle)]
-pub extern "C" fn wasmergo_function_reference(function: &wasmergo_extern) -> usize {
-    match &function.item {
-        Item::Function { callee, .. } => std::ptr::from_ref(callee) as usize,
-        Item::Other(_) => 0,
-    }
+pub unsafe extern "C" fn wasmergo_function_reference(
+    function: &wasmergo_extern,
+    out: *mut u64,
+) -> wasmergo_bytes {
+    guard::fallible(|| {
+        let Item::Function { callee, .. } = &function.item else {
+            return Err(Error::new(wasmergo_error_kind::Internal, "not a function"));
+        };
+        let store = unsafe { &*function.store };
+        let ty = store.signature(callee)?;
+        let mut signatures = store.signatures.borrow_mut();
+        signatures.claim([&ty].into_iter(), store.abi(callee))?;
+        unsafe { out.write(std::ptr::from_ref(callee) as u64) };
+        Ok(())
+    })
 }
 
 /// The function that a reference of this store stands for: the same extern each time. Null if the reference is null.

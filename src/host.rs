@@ -1,21 +1,20 @@
 //! Host functions: from compiled code, over the wasm stack and back onto the thread's own, into Go.
 
+use crate::abi;
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::engine::wasmergo_engine;
-use crate::r#extern::wasmergo_extern;
+use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::{fallible, guard};
 use crate::instance::wasmergo_instance;
 use crate::store::wasmergo_store;
 use crate::thread;
-use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use wasmer_types::{FunctionType, RawValue, Type};
 use wasmer_vm::{
-    InternalStoreHandle, MaybeInstanceOwned, VMCallerCheckedAnyfunc, VMContext,
-    VMDynamicFunctionContext, VMExtern, VMFunction, VMFunctionBody, VMFunctionContext,
-    VMFunctionKind, VMSignatureHash, on_host_stack, raise_user_trap,
+    InternalStoreHandle, VMCallerCheckedAnyfunc, VMContext, VMDynamicFunctionContext, VMExtern,
+    VMFunctionBody, VMFunctionContext, VMSignatureHash, on_host_stack, raise_user_trap,
 };
 
 /// The Go side's only entry. `values` are 16-byte slots: arguments in, results out; of narrow values only the low
@@ -77,12 +76,7 @@ pub(crate) fn new(store: &wasmergo_store, ty: &FunctionType, function: u32) -> V
         },
         call_trampoline: enter_directly,
     };
-    let function = VMFunction {
-        anyfunc: MaybeInstanceOwned::Host(Box::new(UnsafeCell::new(anyfunc))),
-        kind: VMFunctionKind::Dynamic,
-        signature: ty.clone(),
-        host_data: context,
-    };
+    let function = abi::dynamic(anyfunc, ty.clone(), context);
     VMExtern::Function(InternalStoreHandle::new(
         unsafe { &mut *store.objects.get() },
         function,
@@ -109,6 +103,18 @@ unsafe extern "C" fn enter_directly(
     values: *mut RawValue,
 ) {
     unsafe { enter(&*context.cast::<Context>(), values) }
+}
+
+/// The number of the Go function that this function calls directly; `UINT32_MAX` for others.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_function_host(function: &wasmergo_extern) -> u32 {
+    match &function.item {
+        Item::Function { callee, .. } if is_host(callee) => {
+            let context = unsafe { callee.vmctx.host_env }.cast::<Context>();
+            unsafe { (*context).ctx.function }
+        }
+        _ => u32::MAX,
+    }
 }
 
 /// Whether this is a function of the host, rather than of an instance.

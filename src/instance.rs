@@ -3,7 +3,7 @@
 use crate::builtin;
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
-use crate::r#extern::{Item, wasmergo_extern};
+use crate::r#extern::{Import, Item, Reference, wasmergo_extern};
 use crate::function::{enter, run};
 use crate::guard::{fallible, guard};
 use crate::host::{self, wasmergo_import};
@@ -17,21 +17,26 @@ use std::sync::Arc;
 use wasmer_compiler::ArtifactCreate;
 use wasmer_types::entity::EntityRef;
 use wasmer_types::{
-    DataInitializerLike, DataInitializerLocationLike, ElemIndex, ExportIndex, FunctionIndex,
-    FunctionType, GlobalIndex, ImportIndex, InitExpr, InitExprOp, RawValue, TrapCode,
+    DataIndex, DataInitializerLike, DataInitializerLocationLike, ElemIndex, ExportIndex,
+    FunctionIndex, FunctionType, GlobalIndex, ImportIndex, InitExpr, InitExprOp, RawValue,
+    TrapCode,
 };
 use wasmer_vm::{
-    LinearMemory, StoreObject, StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExtern, VMFunction,
-    VMFunctionContext, VMGlobal, VMInstance, VMMemory, VMTable, VMTag,
+    LinearMemory, StoreObject, StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExceptionObj,
+    VMExtern, VMFunction, VMFunctionContext, VMGlobal, VMInstance, VMMemory, VMTable, VMTag,
 };
 
 /// An instance. Owned by its store and freed with it: there is nothing to delete.
 #[allow(non_camel_case_types)]
 pub struct wasmergo_instance {
     store: *const wasmergo_store,
+    /// What the store had before, and has with it.
+    before: Counts,
+    after: Counts,
     instance: UnsafeCell<VMInstance>,
-    /// The element segments that were dropped.
+    /// The segments that were dropped.
     pub(crate) dropped: RefCell<HashSet<ElemIndex>>,
+    pub(crate) dropped_data: RefCell<HashSet<DataIndex>>,
     /// The imported functions, ready to be called: an export may be one of them.
     imported: Vec<VMCallerCheckedAnyfunc>,
     /// Last, so that the code outlives the instance.
@@ -64,24 +69,54 @@ unsafe fn link(
     module: &Compiled,
     imports: &[wasmergo_import],
 ) -> Result<(VMInstance, Vec<VMCallerCheckedAnyfunc>), Error> {
-    let imports = unsafe { resolve(store, module, imports)? };
+    let resolved = unsafe { resolve(store, module, imports)? };
+    let externs: Vec<_> = resolved.iter().map(|(item, _)| clone(item)).collect();
     let objects = unsafe { &mut *store.objects.get() };
     let instance = unsafe {
         module
             .artifact
-            .instantiate(&module.tunables, &imports, objects)?
+            .instantiate(&module.tunables, &externs, objects)?
     };
-    let imported = imports.iter().filter_map(|import| match import {
-        VMExtern::Function(handle) => {
-            Some(unsafe { *handle.get(objects).anyfunc.as_ptr().as_ref() })
+    let mut imported = Vec::new();
+    for ((item, reference), import) in resolved.into_iter().zip(imports) {
+        let VMExtern::Function(handle) = item else {
+            continue;
+        };
+        let index = imported.len() as u32;
+        let anyfunc = unsafe { handle.get(&*store.objects.get()) }
+            .anyfunc
+            .as_ptr();
+        // The code's own calls have their address already.
+        match reference {
+            Reference::Forwarder if module.notes.references.contains(&index) => {
+                let info = module.info();
+                let ty = &info.signatures[info.functions[FunctionIndex::from_u32(index)]];
+                let forwarder = module.forwarder(ty)?;
+                let instance = wasmergo_instance::create(store, forwarder, &[*import])?;
+                let forwarder = unsafe { &*instance }.callee(FunctionIndex::from_u32(1));
+                unsafe { anyfunc.write(forwarder) };
+            }
+            Reference::Function(callee) => unsafe { anyfunc.write(callee) },
+            _ => {}
         }
-        _ => None,
-    });
-    Ok((instance, imported.collect()))
+        imported.push(unsafe { *anyfunc.as_ref() });
+    }
+    Ok((instance, imported))
+}
+
+fn clone(item: &VMExtern) -> VMExtern {
+    match item {
+        VMExtern::Function(handle) => VMExtern::Function(*handle),
+        VMExtern::Memory(handle) => VMExtern::Memory(*handle),
+        VMExtern::Table(handle) => VMExtern::Table(*handle),
+        VMExtern::Global(handle) => VMExtern::Global(*handle),
+        VMExtern::Tag(handle) => VMExtern::Tag(*handle),
+    }
 }
 
 /// How many objects a store has: what came after it goes when an instantiation fails.
-struct Counts([usize; 5]);
+#[derive(Clone, Copy, PartialEq)]
+struct Counts([usize; 6]);
 
 impl Counts {
     fn of(objects: &StoreObjects) -> Self {
@@ -91,16 +126,18 @@ impl Counts {
             VMMemory::list(objects).len(),
             VMGlobal::list(objects).len(),
             VMTag::list(objects).len(),
+            VMExceptionObj::list(objects).len(),
         ])
     }
 
     fn restore(&self, objects: &mut StoreObjects) {
-        let [functions, tables, memories, globals, tags] = self.0;
+        let [functions, tables, memories, globals, tags, exceptions] = self.0;
         VMFunction::list_mut(objects).truncate(functions);
         VMTable::list_mut(objects).truncate(tables);
         VMMemory::list_mut(objects).truncate(memories);
         VMGlobal::list_mut(objects).truncate(globals);
         VMTag::list_mut(objects).truncate(tags);
+        VMExceptionObj::list_mut(objects).truncate(exceptions);
     }
 }
 
@@ -108,7 +145,7 @@ unsafe fn resolve(
     store: &wasmergo_store,
     module: &Compiled,
     imports: &[wasmergo_import],
-) -> Result<Vec<VMExtern>, Error> {
+) -> Result<Vec<Import>, Error> {
     let info = module.info();
     if imports.len() != info.imports.len() {
         let message = format!(
@@ -121,7 +158,7 @@ unsafe fn resolve(
     let mut resolved = Vec::with_capacity(imports.len());
     for (import, index) in imports.iter().zip(info.imports.values()) {
         resolved.push(match (unsafe { import.item.as_ref() }, index) {
-            (Some(item), _) if ptr::eq(item.store, store) => unsafe { item.import()? },
+            (Some(item), _) if ptr::eq(item.store, store) => unsafe { item.import(module.abi)? },
             (Some(_), _) => {
                 return Err(Error::new(
                     wasmergo_error_kind::Link,
@@ -130,7 +167,8 @@ unsafe fn resolve(
             }
             (None, ImportIndex::Function(index)) => {
                 let ty: &FunctionType = &info.signatures[info.functions[*index]];
-                host::new(store, ty, import.function)
+                let function = host::new(store, ty, import.function);
+                (function, Reference::to_host(module.abi, ty))
             }
             (None, _) => {
                 return Err(Error::new(
@@ -151,10 +189,11 @@ impl wasmergo_instance {
         imports: &[wasmergo_import],
     ) -> Result<*const Self, Error> {
         thread::find_trap_handler();
-        store
-            .signatures
-            .borrow_mut()
-            .insert_all(module.info().signatures.values())?;
+        let types = || module.info().signatures.values();
+        store.signatures.borrow_mut().insert_all(types())?;
+        if module.shares_references {
+            store.signatures.borrow_mut().claim(types(), module.abi)?;
+        }
         store.limit_stack(module.limits.stack_size as usize);
         let objects = unsafe { &mut *store.objects.get() };
         let before = Counts::of(objects);
@@ -163,12 +202,20 @@ impl wasmergo_instance {
         builtin::install(&instance);
         let instance = Box::new(Self {
             store,
+            before,
+            after: Counts::of(objects),
             instance: UnsafeCell::new(instance),
             dropped: RefCell::default(),
+            dropped_data: RefCell::default(),
             imported,
             module,
         });
         let address: *const Self = &*instance;
+        let context = unsafe { (*instance.vm()).vmctx_ptr() };
+        store
+            .contexts
+            .borrow_mut()
+            .insert(context as usize, address);
         store.instances.borrow_mut().push(instance);
         Ok(address)
     }
@@ -282,7 +329,7 @@ impl wasmergo_instance {
 }
 
 /// Initializes tables and memories and runs the start function. Returns as `wasmergo_function_call` does. An instance
-/// that failed stays in its store: others may hold its functions.
+/// that failed stays in its store: others may hold its functions. See `wasmergo_instance_discard`.
 ///
 /// # Safety
 /// Called once, before any other use; the caller holds the store.
@@ -295,7 +342,34 @@ pub unsafe extern "C" fn wasmergo_instance_start(instance: &wasmergo_instance) -
             return Ok(());
         };
         let callee = instance.callee(FunctionIndex::from_u32(start));
-        Ok(unsafe { enter(call, &callee, ptr::null_mut())? })
+        unsafe { enter(call, &callee, ptr::null_mut()) }.map_err(Error::from)
+    })
+}
+
+/// Frees an instance that failed to start, if no other code can have come to hold its functions, and nothing was made in
+/// the store since. Tells whether it did.
+///
+/// # Safety
+/// The Go side has nothing of the instance but what it gives up; the caller holds the store.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_instance_discard(instance: *const wasmergo_instance) -> bool {
+    crate::guard::infallible(|| {
+        let (store, before, after, gives_away) = {
+            let instance = unsafe { &*instance };
+            let store = unsafe { &*instance.store };
+            (
+                store,
+                instance.before,
+                instance.after,
+                instance.module.gives_references(),
+            )
+        };
+        let objects = unsafe { &mut *store.objects.get() };
+        if gives_away || Counts::of(objects) != after || !store.discard(instance) {
+            return false;
+        }
+        before.restore(objects);
+        true
     })
 }
 

@@ -19,6 +19,7 @@
 //! chain at a time, on any thread; wasmer's own thread-locals are empty between outer calls. Host functions run on
 //! the thread of the call, on its own stack.
 
+mod abi;
 mod arch;
 mod artifact;
 mod builtin;

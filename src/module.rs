@@ -1,5 +1,6 @@
 //! Modules: compiled code with its wasmer engine, shared by all instances made from it.
 
+use crate::abi::{self, Abi};
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::engine::{wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
@@ -9,7 +10,7 @@ use crate::tunables::GuestTunables;
 use crate::{artifact, types, validate};
 use std::sync::Arc;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
-use wasmer_types::{ExportIndex, ExternType, ModuleInfo};
+use wasmer_types::{ExportIndex, ExternType, FunctionIndex, FunctionType, ModuleInfo, Type};
 
 /// Field order is drop order: the artifact unregisters its frames before the engine frees the code.
 pub(crate) struct Compiled {
@@ -17,6 +18,11 @@ pub(crate) struct Compiled {
     /// In the order of `artifact`'s exports: what an instance looks up.
     pub exports: Vec<ExportIndex>,
     pub notes: Notes,
+    pub abi: Abi,
+    /// Code outside of the module can call its references, or the other way round.
+    pub shares_references: bool,
+    /// What compiles forwarders, if there may be need of some.
+    engine: Option<Arc<wasmergo_engine>>,
     pub limits: wasmergo_limits,
     pub tunables: GuestTunables,
     _engine: Engine,
@@ -46,14 +52,45 @@ impl Compiled {
         wasmer_engine: Engine,
         engine: &wasmergo_engine,
     ) -> Arc<Self> {
-        let exports = artifact.module_info().exports.values().copied().collect();
+        let info = artifact.module_info();
+        let exports = info.exports.values().copied().collect();
+        let imported = notes.references.iter().map(|index| {
+            let index = FunctionIndex::from_u32(*index);
+            &info.signatures[info.functions[index]]
+        });
+        let forwards = imported.into_iter().any(abi::differs);
         Arc::new(Self {
+            shares_references: abi::shares_references(info),
             artifact,
             exports,
+            abi: Abi::from(engine.compiler),
+            engine: forwards.then(|| engine.share()),
             tunables: engine.tunables(notes.tables.clone()),
             notes,
             limits: engine.limits,
             _engine: wasmer_engine,
+        })
+    }
+
+    /// The module whose function calls an import of this type.
+    pub fn forwarder(&self, ty: &FunctionType) -> Result<Arc<Self>, Error> {
+        match &self.engine {
+            Some(engine) => engine.forwarder(ty),
+            None => Err(Error::new(
+                wasmergo_error_kind::Internal,
+                "no engine to compile a forwarder",
+            )),
+        }
+    }
+
+    /// Whether an instance can give others references to its functions before it has started.
+    pub fn gives_references(&self) -> bool {
+        self.info().imports().any(|import| match import.ty() {
+            ExternType::Function(ty) => ty.params().contains(&Type::FuncRef),
+            ExternType::Table(ty) => ty.ty == Type::FuncRef,
+            ExternType::Global(ty) => ty.ty == Type::FuncRef,
+            ExternType::Tag(ty) => ty.params.contains(&Type::FuncRef),
+            ExternType::Memory(_) => false,
         })
     }
 
@@ -218,10 +255,13 @@ pub unsafe extern "C" fn wasmergo_module_custom_sections(
 ) -> wasmergo_bytes {
     guard(|| {
         let name = String::from_utf8_lossy(unsafe { borrow(name, len) });
-        let sections: Vec<_> = module.compiled.info().custom_sections(&name).collect();
+        let all = module.compiled.notes.sections.iter();
+        let sections: Vec<_> = all.filter(|(other, _)| *other == name).collect();
         let mut out = Encoder::default();
         out.u32(sections.len() as u32);
-        sections.iter().for_each(|section| out.bytes(section));
+        sections
+            .iter()
+            .for_each(|(_, contents)| out.bytes(contents));
         Ok(out.finish())
     })
     .unwrap_or(wasmergo_bytes::NONE)

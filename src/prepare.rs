@@ -1,16 +1,19 @@
 //! What is done to a valid binary before a compiler sees it, and what must be remembered of it:
 //!
-//! - Debug information (DWARF) in custom sections is left out: often most of a binary, and of no use to a compiler, which
-//!   would hash it, copy it, and keep the copy with the module.
+//! - Custom sections are left out, but for the names: often most of a binary, and of no use to a compiler, which would hash
+//!   them, copy them, and keep the copy with the module. Debug information (DWARF) is forgotten, the rest kept here.
 //! - The start function is hidden: wasmer would run it before data that it cannot initialize itself; see `instance.rs`.
 //! - Exported tables that cannot grow are noted; see `table.rs`.
+//! - Imported functions that may be referred to are noted; see `abi.rs`.
 //! - Elements that are the value of an imported global become null, and are noted: wasmer knows constants only; see
 //!   `element.rs`.
 
 use crate::element::{self, GlobalElement};
 use crate::table::FixedTable;
 use std::borrow::Cow;
-use wasmer::wasmparser::{BinaryReaderError, ExternalKind, Parser, Payload, RefType, TypeRef};
+use wasmer::wasmparser::{
+    BinaryReaderError, ExternalKind, Operator, Parser, Payload, RefType, TypeRef,
+};
 
 pub(crate) struct Prepared<'a> {
     pub binary: Cow<'a, [u8]>,
@@ -23,10 +26,15 @@ pub(crate) struct Notes {
     pub start: Option<u32>,
     pub tables: Vec<FixedTable>,
     pub elements: Vec<GlobalElement>,
+    /// The imported functions that may be referred to, or exported.
+    pub references: Vec<u32>,
+    /// The custom sections, without debug information.
+    pub sections: Vec<(String, Vec<u8>)>,
 }
 
 impl Notes {
-    /// u32 each: start (`u32::MAX` for none), count, { table, size }*, count, { segment, active, item, global }*
+    /// u32 each: start (`u32::MAX` for none), count, { table, size }*, count, { segment, active, item, global }*, count,
+    /// references*, count, { name, contents }*, these two as their lengths and bytes
     pub fn encode(&self) -> Vec<u8> {
         let mut numbers = vec![self.start.unwrap_or(u32::MAX), self.tables.len() as u32];
         for table in &self.tables {
@@ -37,38 +45,66 @@ impl Notes {
             let active = element.active.unwrap_or(u32::MAX);
             numbers.extend([element.segment, active, element.item, element.global]);
         }
-        numbers.into_iter().flat_map(u32::to_le_bytes).collect()
+        numbers.push(self.references.len() as u32);
+        numbers.extend(&self.references);
+        numbers.push(self.sections.len() as u32);
+        let mut out: Vec<u8> = numbers.into_iter().flat_map(u32::to_le_bytes).collect();
+        let contents = self
+            .sections
+            .iter()
+            .flat_map(|(name, contents)| [name.as_bytes(), contents]);
+        for bytes in contents {
+            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            out.extend_from_slice(bytes);
+        }
+        out
     }
 
     /// The notes at the beginning of the bytes, and the rest.
     pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let mut rest = bytes;
-        let mut number = || {
+        fn number(rest: &mut &[u8]) -> Option<u32> {
             let (head, tail) = rest.split_first_chunk()?;
-            rest = tail;
+            *rest = tail;
             Some(u32::from_le_bytes(*head))
-        };
-        let start = Some(number()?).filter(|start| *start != u32::MAX);
+        }
+        let mut rest = bytes;
+        let start = Some(number(&mut rest)?).filter(|start| *start != u32::MAX);
         let mut tables = Vec::new();
-        for _ in 0..number()? {
+        for _ in 0..number(&mut rest)? {
             tables.push(FixedTable {
-                index: number()?,
-                size: number()?,
+                index: number(&mut rest)?,
+                size: number(&mut rest)?,
             });
         }
         let mut elements = Vec::new();
-        for _ in 0..number()? {
+        for _ in 0..number(&mut rest)? {
             elements.push(GlobalElement {
-                segment: number()?,
-                active: Some(number()?).filter(|active| *active != u32::MAX),
-                item: number()?,
-                global: number()?,
+                segment: number(&mut rest)?,
+                active: Some(number(&mut rest)?).filter(|active| *active != u32::MAX),
+                item: number(&mut rest)?,
+                global: number(&mut rest)?,
             });
+        }
+        let mut references = Vec::new();
+        for _ in 0..number(&mut rest)? {
+            references.push(number(&mut rest)?);
+        }
+        let mut sections = Vec::new();
+        for _ in 0..number(&mut rest)? {
+            let mut take = || {
+                let len = number(&mut rest)?;
+                let (head, tail) = rest.split_at_checked(len as usize)?;
+                rest = tail;
+                Some(head.to_vec())
+            };
+            sections.push((String::from_utf8(take()?).ok()?, take()?));
         }
         let notes = Self {
             start,
             tables,
             elements,
+            references,
+            sections,
         };
         Some((notes, rest))
     }
@@ -78,7 +114,8 @@ impl Notes {
 pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> {
     let (mut kept, mut position, mut after_code) = (Vec::new(), 8, false);
     let (mut notes, mut start_section) = (Notes::default(), None);
-    let (mut sizes, mut imported, mut nulls) = (Vec::new(), 0, Vec::new());
+    let (mut sizes, mut nulls) = (Vec::new(), Vec::new());
+    let (mut imported, mut imported_functions) = (0, 0);
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload?;
         match &payload {
@@ -88,7 +125,11 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
             }
             Payload::ImportSection(imports) => {
                 for import in imports.clone().into_imports() {
-                    imported += u32::from(matches!(import?.ty, TypeRef::Table(_)));
+                    match import?.ty {
+                        TypeRef::Table(_) => imported += 1,
+                        TypeRef::Func(_) => imported_functions += 1,
+                        _ => {}
+                    }
                 }
             }
             Payload::TableSection(tables) => {
@@ -99,12 +140,26 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
                     sizes.push(fixed.then_some(ty.initial as u32));
                 }
             }
+            Payload::GlobalSection(globals) => {
+                for global in globals.clone() {
+                    let first = global?.init_expr.get_operators_reader().read()?;
+                    if let Operator::RefFunc { function_index } = first {
+                        notes.references.push(function_index);
+                    }
+                }
+            }
             Payload::ElementSection(segments) => {
                 notes.elements = element::of_globals(segments.clone(), &mut nulls)?;
+                notes
+                    .references
+                    .extend(element::functions(segments.clone())?);
             }
             Payload::ExportSection(exports) => {
                 for export in exports.clone() {
                     let export = export?;
+                    if export.kind == ExternalKind::Func {
+                        notes.references.push(export.index);
+                    }
                     let local = export.index.checked_sub(imported);
                     let (ExternalKind::Table, Some(local)) = (export.kind, local) else {
                         continue;
@@ -123,14 +178,24 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
             continue;
         };
         let end = range.end as usize;
-        match &payload {
-            Payload::CustomSection(section)
-                if after_code && section.name().starts_with(".debug_") => {}
-            _ => kept.push(position..end),
+        let mut keep = true;
+        if let Payload::CustomSection(section) = &payload {
+            let debug = after_code && section.name().starts_with(".debug_");
+            if !debug {
+                let (name, contents) = (section.name().to_string(), section.data().to_vec());
+                notes.sections.push((name, contents));
+            }
+            keep = !after_code || section.name() == "name";
+        }
+        if keep {
+            kept.push(position..end);
         }
         after_code |= matches!(payload, Payload::CodeSectionStart { .. });
         position = end;
     }
+    notes.references.retain(|index| *index < imported_functions);
+    notes.references.sort_unstable();
+    notes.references.dedup();
     notes.tables.sort_by_key(|table| table.index);
     notes.tables.dedup_by_key(|table| table.index);
     let mut binary = strip(binary, &kept);
@@ -235,6 +300,17 @@ mod tests {
         bytes.push(7);
         assert_eq!(Notes::decode(&bytes), Some((notes, &[7u8][..])));
         assert_eq!(Notes::decode(&bytes[..9]), None);
+    }
+
+    #[test]
+    fn imported_functions_that_can_be_referred_to_are_noted() {
+        let text = r#"(module
+            (import "a" "0" (func)) (import "a" "1" (func)) (import "a" "2" (func)) (import "a" "3" (func))
+            (import "a" "4" (func)) (import "a" "5" (func)) (func)
+            (export "e" (func 1)) (export "own" (func 6)) (global funcref (ref.func 2))
+            (table 9 funcref) (elem (i32.const 0) func 3 6) (elem declare func 4) (elem funcref (ref.func 3)))"#;
+        let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
+        assert_eq!(prepare(&binary).unwrap().notes.references, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -2,21 +2,45 @@
 //! CRC32 are easily made: a guest could then call a function with a forged type, so pass an integer as a reference.
 //! Each module and each store therefore holds at most one type for each hash.
 
+use crate::abi::{self, Abi};
 use crate::error::{Error, wasmergo_error_kind};
 use std::collections::HashMap;
 use wasmer_types::FunctionType;
 use wasmer_vm::VMSignatureHash;
 
 #[derive(Default)]
-pub(crate) struct SignatureTable(HashMap<u32, FunctionType>);
+pub(crate) struct SignatureTable {
+    types: HashMap<u32, FunctionType>,
+    /// How functions are called that references lead to, for types where that differs.
+    claims: HashMap<u32, Abi>,
+}
 
 impl SignatureTable {
+    /// Notes that references to functions of the types lead to code of this kind; none of them if that contradicts what was
+    /// noted before.
+    pub fn claim<'a>(
+        &mut self,
+        types: impl Iterator<Item = &'a FunctionType> + Clone,
+        abi: Abi,
+    ) -> Result<(), Error> {
+        let types = types.filter(|ty| abi::differs(ty));
+        for ty in types.clone() {
+            match self.claims.get(&ty.signature_hash()) {
+                Some(other) if *other != abi => return Err(abi::refuse(ty, *other, abi)),
+                _ => {}
+            }
+        }
+        self.claims
+            .extend(types.map(|ty| (ty.signature_hash(), abi)));
+        Ok(())
+    }
+
     /// The type with this hash.
     pub fn get(&self, hash: VMSignatureHash) -> Option<&FunctionType> {
         // A number in a structure that does not give it away.
         const _: () = assert!(size_of::<VMSignatureHash>() == size_of::<u32>());
         let hash = unsafe { std::mem::transmute::<VMSignatureHash, u32>(hash) };
-        self.0.get(&hash)
+        self.types.get(&hash)
     }
 
     /// Adds the types, or none of them if one collides with a type in the table or among themselves.
@@ -27,17 +51,17 @@ impl SignatureTable {
         let mut added = Vec::new();
         for ty in types {
             let hash = ty.signature_hash();
-            match self.0.get(&hash) {
+            match self.types.get(&hash) {
                 Some(known) if known == ty => {}
                 Some(known) => {
                     let error = collision(known, ty);
                     added.iter().for_each(|hash| {
-                        self.0.remove(hash);
+                        self.types.remove(hash);
                     });
                     return Err(error);
                 }
                 None => {
-                    self.0.insert(hash, ty.clone());
+                    self.types.insert(hash, ty.clone());
                     added.push(hash);
                 }
             }
@@ -100,7 +124,7 @@ pub(crate) mod tests {
         table.insert_all([&a].into_iter()).unwrap();
         let error = table.insert_all([&other, &b].into_iter()).unwrap_err();
         assert_eq!(error.kind, wasmergo_error_kind::SignatureCollision);
-        assert_eq!(table.0.len(), 1);
+        assert_eq!(table.types.len(), 1);
         table.insert_all([&a, &other].into_iter()).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! Stores: what instances share. A store is used by one call chain at a time; the Go side's gate sees to it.
 
+use crate::abi::Abi;
 use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
@@ -11,9 +12,10 @@ use crate::stack;
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::{Mutex, MutexGuard};
 use wasmer_types::FunctionType;
-use wasmer_vm::{StoreObjects, VMCallerCheckedAnyfunc};
+use wasmer_vm::{StoreObjects, VMCallerCheckedAnyfunc, VMContext};
 
 /// Slots of the scratch area; each holds one value (16 bytes).
 pub const WASMERGO_SCRATCH_SLOTS: usize = 2048;
@@ -26,6 +28,8 @@ pub struct wasmergo_store {
     pub(crate) objects: UnsafeCell<StoreObjects>,
     #[allow(clippy::vec_box)] // the Go side holds their addresses
     pub(crate) instances: RefCell<Vec<Box<wasmergo_instance>>>,
+    /// The instances by their contexts.
+    pub(crate) contexts: RefCell<HashMap<usize, *const wasmergo_instance>>,
     pub(crate) signatures: RefCell<SignatureTable>,
     /// Bytes of stack for guests; 0 until the first instance brings its engine's limit.
     stack_limit: Cell<usize>,
@@ -84,6 +88,17 @@ impl wasmergo_store {
         kept
     }
 
+    /// Frees an instance that nobody can have come to know, the last that was made.
+    pub fn discard(&self, instance: *const wasmergo_instance) -> bool {
+        let mut instances = self.instances.borrow_mut();
+        let Some(last) = instances.pop_if(|last| ptr::eq(&raw const **last, instance)) else {
+            return false;
+        };
+        let context = unsafe { (*last.vm()).vmctx_ptr() } as usize;
+        self.contexts.borrow_mut().remove(&context);
+        true
+    }
+
     /// The type of a function of this store.
     pub fn signature(&self, callee: &VMCallerCheckedAnyfunc) -> Result<FunctionType, Error> {
         self.signatures
@@ -96,6 +111,19 @@ impl wasmergo_store {
                     "a function of an unknown type",
                 )
             })
+    }
+
+    /// How the function is called: by what compiled the instance that it belongs to.
+    pub fn abi(&self, callee: &VMCallerCheckedAnyfunc) -> Abi {
+        self.instance_of(unsafe { callee.vmctx.vmctx })
+            .map_or(Abi::System, |instance| instance.module.abi)
+    }
+
+    /// The instance with this context.
+    pub fn instance_of(&self, context: *mut VMContext) -> Option<&wasmergo_instance> {
+        let found = self.contexts.borrow().get(&(context as usize)).copied()?;
+        // The store keeps it where it is.
+        Some(unsafe { &*found })
     }
 
     pub fn stack_limit(&self) -> usize {
@@ -128,6 +156,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             id,
             objects: UnsafeCell::default(),
             instances: RefCell::default(),
+            contexts: RefCell::default(),
             signatures: RefCell::default(),
             stack_limit: Cell::new(0),
             externs: Mutex::default(),

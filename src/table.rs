@@ -58,6 +58,14 @@ fn get(table: &wasmergo_extern) -> Result<&mut VMTable, Error> {
     }
 }
 
+/// Whether the system has memory for a table of this size to become that large. wasmer ends the process where it has not.
+pub(crate) fn can_grow(from: u32, to: u32) -> bool {
+    const SMALL: u32 = 4096;
+    // wasmer's vector doubles.
+    let elements = to.max(from.saturating_mul(2)) as usize;
+    to <= SMALL || Vec::<u64>::new().try_reserve_exact(elements).is_ok()
+}
+
 /// A reference as it lies in a slot; 0 is null.
 fn element(ty: Type, reference: u64) -> TableElement {
     let raw = RawValue {
@@ -157,6 +165,13 @@ pub unsafe extern "C" fn wasmergo_table_grow(
         let Ok(delta) = u32::try_from(delta) else {
             return Ok(None);
         };
+        let size = table.size();
+        if !size
+            .checked_add(delta)
+            .is_some_and(|grown| can_grow(size, grown))
+        {
+            return Ok(None);
+        }
         Ok(table.grow(delta, element(table.ty().ty, init)))
     });
     grown.ok().flatten().map_or(u64::MAX, u64::from)

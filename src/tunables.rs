@@ -2,7 +2,7 @@
 
 use crate::engine::wasmergo_limits;
 use crate::memory::GuestMemory;
-use crate::table::FixedTable;
+use crate::table::{FixedTable, can_grow};
 use std::ptr::NonNull;
 use wasmer_compiler::{LinkError, Tunables};
 use wasmer_types::entity::PrimaryMap;
@@ -62,6 +62,9 @@ impl GuestTunables {
                 "a table of {} elements, the limit is {}",
                 ty.minimum, self.table_elements
             ));
+        }
+        if !can_grow(0, ty.minimum) {
+            return Err(format!("no memory for a table of {} elements", ty.minimum));
         }
         Ok(TableType {
             maximum: Some(ty.maximum.map_or(self.table_elements, |maximum| {

@@ -195,13 +195,13 @@ fn missing(binary: &[u8], error: &BinaryReaderError, features: FeatureSet) -> Op
         Err(other) => other.offset() > error.offset(),
     };
     let told = error.missing_wasm_feature().and_then(feature::of);
+    let all = feature::others(features).fold(features, |all, bit| all | 1 << bit);
+    if told.is_some() || !moves(all) {
+        return told;
+    }
     let alone = || feature::others(features).find(|bit| moves(features | 1 << bit));
-    let together = || {
-        let all = feature::others(features).fold(features, |all, bit| all | 1 << bit);
-        let needed = |bit: &u32| !moves(all & !(1 << *bit));
-        moves(all).then(|| feature::others(features).find(needed))?
-    };
-    told.or_else(alone).or_else(together)
+    let together = || feature::others(features).find(|bit| !moves(all & !(1 << bit)));
+    alone().or_else(together)
 }
 
 fn function_types(binary: &[u8]) -> Result<Result<Vec<FunctionType>, Error>, BinaryReaderError> {
@@ -293,8 +293,8 @@ mod tests {
     use super::*;
     use crate::engine::{wasmergo_engine_config, wasmergo_limits};
 
-    fn engine() -> wasmergo_engine {
-        wasmergo_engine::new(&wasmergo_engine_config {
+    fn engine() -> std::sync::Arc<wasmergo_engine> {
+        let engine = wasmergo_engine::new(&wasmergo_engine_config {
             compiler: wasmergo_compiler::Cranelift as u32,
             compile_threads: 0,
             features: feature::WASMERGO_FEATURES_DEFAULT,
@@ -303,8 +303,8 @@ mod tests {
                 table_elements: 1000,
                 stack_size: 1 << 20,
             },
-        })
-        .unwrap()
+        });
+        std::sync::Arc::new(engine.unwrap())
     }
 
     #[test]

@@ -27,14 +27,19 @@ func (c *Caller) Store() *Store { return c.store }
 
 // Instance is the instance that imports the host function. Its start function may still be running. It is nil for a
 // function made by Store.NewFunction that is called by the host, or by a guest through a reference.
-func (c *Caller) Instance() *Instance { return c.instance }
+func (c *Caller) Instance() *Instance {
+	if c.instance != nil {
+		c.instance.known.Store(true)
+	}
+	return c.instance
+}
 
 // Function is the instance's exported function of this name.
 func (c *Caller) Function(name string) (*Function, error) {
 	if c.instance == nil {
 		return nil, fmt.Errorf("%w: the caller of function %q is no instance", ErrNotFound, name)
 	}
-	return c.instance.Function(name)
+	return c.Instance().Function(name)
 }
 
 // Memory is the instance's memory exported as "memory", else its first exported one; nil if there is none.
@@ -42,7 +47,7 @@ func (c *Caller) Memory() *Memory {
 	if c.instance == nil {
 		return nil
 	}
-	return c.instance.Memory
+	return c.Instance().Memory
 }
 
 // MemoryAt is the instance's exported memory with this index among its exported memories; nil if there is none.
@@ -55,7 +60,7 @@ func (c *Caller) MemoryAt(index int) *Memory {
 			continue
 		}
 		if index == 0 {
-			memory, _ := c.instance.ExportedMemory(export.Name)
+			memory, _ := c.Instance().ExportedMemory(export.Name)
 			return memory
 		}
 		index--

@@ -144,6 +144,9 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
 		StackSize: uint64(config.StackSize),
 	}
+	if config.Features.unknown() {
+		return nil, fmt.Errorf("%w: engine: EngineConfig.Features holds a feature that is not known here", ErrUnsupported)
+	}
 	if config.Features.given {
 		options.Features = config.Features.bits
 	}

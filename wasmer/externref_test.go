@@ -275,3 +275,27 @@ func TestSoakGoValuesSetByTheHost(t *testing.T) {
 		})
 	})
 }
+
+// What a guest holds is looked through now and then, not at each call: however much it is.
+func TestALargeTableOfGoValuesDoesNotSlowCallsDown(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		instance := instantiate(t, engine, `(module (table $t 0 externref)
+			(func (export "grow") (param externref i32) (result i32) (table.grow $t (local.get 0) (local.get 1)))
+			(func (export "f") (param externref)))`, nil)
+		require.Zero(t, call(t, instance, "grow", "held", 10_000_000).ToI32())
+		f := function(t, instance, "f")
+		const calls = 20_000
+		began := time.Now()
+		for n := range calls {
+			_, err := f.Call(background, []int{n})
+			require.NoError(t, err)
+			if n%20 == 0 && time.Since(began) > 5*time.Second {
+				t.Fatalf("%d of %d calls took %v", n, calls, time.Since(began))
+			}
+			if n == 1000 {
+				runtime.GC() // from here on each look at the table causes the next one
+			}
+		}
+		t.Logf("%d calls: %v", calls, time.Since(began))
+	})
+}

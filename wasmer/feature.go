@@ -102,10 +102,18 @@ func (s Features) Without(features ...Feature) Features {
 	return s
 }
 
-func (f Feature) bit() uint64 { return 1 << f >> 1 }
+// bit is the feature's in a set; unknown ones share one, which NewEngine refuses.
+func (f Feature) bit() uint64 {
+	if f == 0 || int(f) > len(featureNames) {
+		return 1 << 63
+	}
+	return 1 << (f - 1)
+}
+
+func (s Features) unknown() bool { return s.bits>>len(featureNames) != 0 }
 
 // Has reports whether the feature is in the set.
-func (s Features) Has(f Feature) bool { return s.bits&f.bit() != 0 }
+func (s Features) Has(f Feature) bool { return s.bits&f.bit() != 0 && !NewFeatures(f).unknown() }
 
 // List lists the features of the set.
 func (s Features) List() []Feature {

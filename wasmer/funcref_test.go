@@ -105,7 +105,7 @@ func TestFunctionsOfAllKindsInTablesOfAllKinds(t *testing.T) {
 // wasmer itself keeps copies of the functions of a table that cannot grow, and calls those.
 func TestChangesOfAFixedTableAreSeenByItsOwner(t *testing.T) {
 	const owner = `(module (type $get (func (result i32))) (type $long (func (result i64)))
-		(table $before 1 funcref)
+		(table $before 1 1 funcref) (table $other 5 5 funcref)
 		(table $t (export "t") %s funcref) (elem (table $t) (i32.const 0) func $one $one $one)
 		(func $one (result i32) (i32.const 1))
 		(func (export "call") (param i32) (result i32) (call_indirect $t (type $get) (local.get 0)))
@@ -297,5 +297,23 @@ func TestSoakFunctionReferences(t *testing.T) {
 				t.Fatalf("got %v, %v", values, err)
 			}
 		})
+	})
+}
+
+// A reference to a function of a closed instance is what it is, whether or not the host ever looked the export up.
+func TestReferencesToFunctionsOfAClosedInstanceAreAlike(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		store := newStore(t, engine)
+		table := tableOf(t, store, wasmer.ValueTypeFuncRef, wasmer.Limits{Min: 8}, nil)
+		user := instantiateIn(t, store, engine, indirect, wasmer.NewImports().Table("env", "t", table))
+		lib := instantiateIn(t, store, engine, `(module (import "env" "t" (table 8 funcref)) (elem (i32.const 0) $a $b)
+			(func $a (export "a") (result i32) (i32.const 1)) (func $b (export "b") (result i32) (i32.const 2)))`, wasmer.NewImports().Table("env", "t", table))
+		_ = function(t, lib, "a")
+		require.NoError(t, lib.Close())
+		require.EqualValues(t, 1, call(t, user, "call", 0).ToI32())
+		require.EqualValues(t, 2, call(t, user, "call", 1).ToI32())
+		_, lookedUp := element(t, table, 0).ToFuncRef().Call(background)
+		_, never := element(t, table, 1).ToFuncRef().Call(background)
+		require.Equal(t, never, lookedUp)
 	})
 }

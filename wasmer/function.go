@@ -94,12 +94,19 @@ func (f *Function) Type() FunctionType { return f.typ }
 // Instance is the instance that exports the function; nil if it was come by in another way.
 func (f *Function) Instance() *Instance { return f.instance }
 
-// Cost is what a call of a function made by NewFunction adds to the cost of its guest.
+// Cost is what a call of a function made by NewFunction, or of an export that is one, adds to the cost of its guest.
 func (f *Function) Cost() uint64 {
-	if f.host == nil {
+	if f.host != nil {
+		return f.host.cost
+	}
+	if f.closed.Load() || f.store.enter(context.Background()) != nil {
 		return 0
 	}
-	return f.host.cost
+	defer f.store.leave()
+	if number, ok := f.item.HostFunction(); ok {
+		return f.store.hosts[number].cost
+	}
+	return 0
 }
 
 // Call calls the function with Go values: numbers of any type, or Value. An argument that the parameter's type cannot

@@ -76,7 +76,10 @@ func (g *Global) Set(v any) error {
 	if g == nil {
 		return ErrClosed
 	}
-	if g.err == nil && !g.typ.Mutable {
+	if g.err != nil {
+		return g.err
+	}
+	if !g.typ.Mutable {
 		return fmt.Errorf("%w: global: it is constant: %s", ErrImmutable, g.typ)
 	}
 	value, err := toValue(v, g.typ.Value)
@@ -102,5 +105,5 @@ func (g *Global) enter() error {
 	case g.err != nil:
 		return g.err
 	}
-	return g.store.enter(context.Background())
+	return g.store.enterForReferences()
 }

@@ -116,3 +116,11 @@ func value(t testing.TB, global *wasmer.Global) wasmer.Value {
 }
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// keepOf is a host function that keeps the reference to a function that it is given.
+func keepOf(kept **wasmer.Function) dynamicFunction {
+	return func(_ context.Context, _ *wasmer.Caller, args []wasmer.Value) ([]wasmer.Value, error) {
+		*kept = args[0].ToFuncRef()
+		return nil, nil
+	}
+}

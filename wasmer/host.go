@@ -15,6 +15,7 @@ type hostFunction struct {
 	caller Caller
 	// width is the larger of the numbers of parameters and results.
 	width int
+	cost  uint64
 }
 
 // hostCall is the one form that all Go functions are brought into when they are defined: arguments in, results out.
@@ -31,7 +32,7 @@ type hostDefinition struct {
 // addHost gives a host function a number in the store, with the store entered.
 func (s *Store) addHost(host *hostDefinition, caller Caller) (number uint32) {
 	width := max(len(host.typ.Params), len(host.typ.Results))
-	s.hosts = append(s.hosts, &hostFunction{call: host.call, caller: caller, width: width})
+	s.hosts = append(s.hosts, &hostFunction{call: host.call, caller: caller, width: width, cost: host.cost})
 	return uint32(len(s.hosts) - 1)
 }
 
@@ -218,7 +219,10 @@ func reflected(fn reflect.Value, lead reflect.Type, typ FunctionType, fails bool
 				values[i].Lo = getNumber(results[i], v)
 				continue
 			}
-			value, err := toValue(results[i].Interface(), v)
+			value, err := ExternRef(results[i].Interface()), error(nil)
+			if v != ValueTypeExternRef {
+				value, err = toValue(results[i].Interface(), v)
+			}
 			if err == nil {
 				values[i], err = caller.store.lower(value)
 			}

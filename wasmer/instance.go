@@ -33,6 +33,8 @@ type Instance struct {
 	exports []ExportType
 
 	closed atomic.Bool
+	// known says that a host function has asked for the instance, before it had started.
+	known atomic.Bool
 
 	mu    sync.Mutex
 	items map[string]Extern
@@ -110,6 +112,10 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	i.addMemories()
 	s.hold() // before the start function, in which the instance can be closed
 	if status := i.ptr.Start(); status != ffi.OK {
+		if !i.known.Load() && i.ptr.Discard() {
+			s.hosts = s.hosts[:hosts]
+			s.instances--
+		}
 		defer i.Close() // a host function may have kept it
 		return nil, s.fail(&frame, "instantiate", status)
 	}
@@ -154,7 +160,8 @@ func (i *Instance) addMemories() {
 }
 
 // NewInstance makes an instance of externs that the host has: a host module, whose exports other modules of the store can
-// import under its name. All must belong to the store. Without a name it can be given to Imports.Instance.
+// import under its name. All must belong to the store. Without a name it can be given to Imports.Instance. Closing it does
+// not close them.
 func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *Instance, err error) {
 	if s == nil || s.gate.closed() {
 		return nil, ErrClosed
@@ -361,6 +368,9 @@ func (i *Instance) Close() error {
 		return nil
 	}
 	i.store.forget(i)
+	if !i.store.private && i.module != nil {
+		i.store.unregister(i)
+	}
 	i.store.drop()
 	return nil
 }

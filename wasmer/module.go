@@ -33,9 +33,9 @@ func (m *Module) CustomSections(name string) [][]byte {
 	}
 	defer m.handle.release()
 	d := ptr.CustomSections(name)
-	contents := make([][]byte, d.Uint32())
-	for i := range contents {
-		contents[i] = bytes.Clone(d.Bytes())
+	var contents [][]byte
+	for range d.Uint32() {
+		contents = append(contents, bytes.Clone(d.Bytes()))
 	}
 	return contents
 }

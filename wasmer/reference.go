@@ -1,6 +1,7 @@
 package wasmer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -10,6 +11,18 @@ import (
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
+
+// enterForReferences enters the store to read or write references, and gives up Go values that no guest holds if that is
+// due and none runs.
+func (s *Store) enterForReferences() error {
+	if err := s.enter(context.Background()); err != nil {
+		return err
+	}
+	if s.depth == 1 && s.externrefs.due() {
+		s.sweep()
+	}
+	return nil
+}
 
 // lowerAll turns values into slots, with the store entered, and tells which one cannot be.
 func (s *Store) lowerAll(slots []ffi.Slot, values []Value) (position int, err error) {
@@ -37,7 +50,11 @@ func (s *Store) lower(v Value) (ffi.Slot, error) {
 			return ffi.Slot{}, err
 		}
 		if f.reference == 0 {
-			f.reference = f.item.Reference()
+			reference, err := f.item.Reference()
+			if err != nil {
+				return ffi.Slot{}, translate("reference", err)
+			}
+			f.reference = reference
 		}
 		return ffi.Slot{Lo: f.reference}, nil
 	}
@@ -79,6 +96,19 @@ func (s *Store) function(item *ffi.Extern) *Function {
 	return f
 }
 
+// unregister makes references to the instance's functions lead to functions of their own, which are not closed with it.
+func (s *Store) unregister(i *Instance) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, item := range i.items {
+		if f, ok := item.(*Function); ok && s.functions[f.item] == f {
+			delete(s.functions, f.item)
+		}
+	}
+}
+
 // register makes a function the one that references to it are lifted to, unless there is one.
 func (s *Store) register(f *Function) {
 	s.mu.Lock()
@@ -101,8 +131,10 @@ type externrefs struct {
 	// numbers finds values again that are cheap to compare, so that a guest that is given the same one over and over
 	// holds one number.
 	numbers map[any]uint64
-	// limit is the count of values in use at which they are looked through.
-	limit int
+	// limit is the count of values in use at which they are looked through, made that of numbers given since.
+	limit, made int
+	// held is the space for that.
+	held []uint64
 	// watched says that a sentinel waits for the garbage collector; wanted that it has run while the store was in use.
 	watched bool
 	wanted  atomic.Bool
@@ -115,8 +147,10 @@ const externrefsKept = 4096
 
 func (r *externrefs) inUse() int { return len(r.values) - len(r.free) }
 
+// due keeps the work in proportion: looking through many values must pay for itself.
 func (r *externrefs) due() bool {
-	return r.wanted.Load() || r.inUse() >= max(r.limit, externrefsKept)
+	n := r.inUse()
+	return n >= max(r.limit, externrefsKept) || r.wanted.Load() && r.made >= (n-externrefsKept)/4
 }
 
 // number gives the value a number, from 1.
@@ -131,6 +165,7 @@ func (r *externrefs) number(s *Store, v any) uint64 {
 		r.watched = true
 		s.watchExternrefs()
 	}
+	r.made++
 	var n uint64
 	if last := len(r.free) - 1; last >= 0 {
 		n, r.free = r.free[last], r.free[:last]
@@ -172,26 +207,26 @@ func (s *Store) sweep() {
 	if len(r.values) == 0 {
 		return
 	}
-	held := make([]bool, len(r.values))
-	d := s.ptr.Externrefs()
-	for range d.Uint32() {
-		if n := d.Uint64(); n-1 < uint64(len(held)) {
-			held[n-1] = true
-		}
+	words := (len(r.values) + 63) / 64
+	if words > cap(r.held) {
+		r.held = make([]uint64, words, 2*words)
 	}
-	for len(held) > 0 && !held[len(held)-1] {
-		r.drop(len(held))
-		held = held[:len(held)-1]
+	r.held = r.held[:words]
+	clear(r.held)
+	s.ptr.Externrefs(r.held)
+	held := func(n int) bool { return r.held[(n-1)/64]>>((n-1)%64)&1 == 1 }
+	for n := len(r.values); n > 0 && !held(n); n-- {
+		r.drop(n)
+		r.values = r.values[:n-1]
 	}
-	r.values = r.values[:len(held)]
 	r.free = r.free[:0]
-	for i := range held {
-		if !held[i] {
-			r.drop(i + 1)
-			r.free = append(r.free, uint64(i+1))
+	for n := 1; n <= len(r.values); n++ {
+		if !held(n) {
+			r.drop(n)
+			r.free = append(r.free, uint64(n))
 		}
 	}
-	r.limit = 2 * r.inUse()
+	r.limit, r.made = 2*r.inUse(), 0
 }
 
 func (r *externrefs) drop(n int) {
@@ -203,7 +238,7 @@ func (r *externrefs) drop(n int) {
 
 // watchExternrefs has the values looked through after the next collection of garbage. The store is not kept alive.
 func (s *Store) watchExternrefs() {
-	type sentinel struct{ self *sentinel } // a pointer, so that it has a place of its own in memory
+	type sentinel struct{ _ *int } // a pointer, so that it has a place of its own in memory
 	runtime.AddCleanup(&sentinel{}, func(store weak.Pointer[Store]) {
 		if s := store.Value(); s != nil {
 			s.collected()

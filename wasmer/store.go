@@ -439,6 +439,9 @@ func (s *Store) Register(name string, instance *Instance) error {
 	if s == nil || instance == nil || instance.closed.Load() {
 		return ErrClosed
 	}
+	if name == "" {
+		return errors.New("wasmer: register: the name is empty")
+	}
 	if instance.store != s {
 		return fmt.Errorf("%w: the instance to be named %q", ErrStoreMismatch, name)
 	}

@@ -123,7 +123,7 @@ func (t *Table) enter() error {
 	if t == nil || t.closed.Load() {
 		return ErrClosed
 	}
-	return t.store.enter(context.Background())
+	return t.store.enterForReferences()
 }
 
 // enterWith enters the store and turns an element into what a slot holds.

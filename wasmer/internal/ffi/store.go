@@ -6,6 +6,8 @@ package ffi
 // #cgo noescape wasmergo_table_get
 // #cgo noescape wasmergo_global_new
 // #cgo noescape wasmergo_function_new
+// #cgo noescape wasmergo_function_reference
+// #cgo noescape wasmergo_store_externrefs
 // #cgo noescape wasmergo_instance_new
 // #cgo noescape wasmergo_memory_grow
 // #cgo nocallback wasmergo_store_new
@@ -14,6 +16,8 @@ package ffi
 // #cgo nocallback wasmergo_table_get
 // #cgo nocallback wasmergo_global_new
 // #cgo nocallback wasmergo_function_new
+// #cgo nocallback wasmergo_function_reference
+// #cgo nocallback wasmergo_store_externrefs
 // #cgo nocallback wasmergo_instance_new
 // #cgo nocallback wasmergo_memory_grow
 // #include "wasmer_go.h"
@@ -79,8 +83,10 @@ func (s *Store) Function(reference uint64) *Extern {
 	return (*Extern)(unsafe.Pointer(C.wasmergo_function_of(s.c(), C.size_t(reference))))
 }
 
-// Externrefs encodes the numbers of the host's values that guests hold. None of them may be running.
-func (s *Store) Externrefs() *Decoder { return take(C.wasmergo_store_externrefs(s.c())) }
+// Externrefs sets a bit for each of the host's values that guests hold, that of number 1 first. None of them may be running.
+func (s *Store) Externrefs(held []uint64) {
+	C.wasmergo_store_externrefs(s.c(), (*C.uint64_t)(unsafe.SliceData(held)), C.size_t(len(held)))
+}
 
 // Import is one import of an instance: an item of the same store or, if nil, the host function of this number.
 type Import struct {
@@ -114,6 +120,9 @@ func (i *Instance) Start() Status {
 	return Status(C.wasmergo_instance_start(i.c()))
 }
 
+// Discard frees an instance that failed to start, if nothing can hold on to it, and reports whether it did.
+func (i *Instance) Discard() bool { return bool(C.wasmergo_instance_discard(i.c())) }
+
 // Export gives the export at this position of the module's list; nil if there is none.
 func (i *Instance) Export(position int) *Extern {
 	return (*Extern)(unsafe.Pointer(C.wasmergo_instance_export(i.c(), C.size_t(position))))
@@ -145,8 +154,18 @@ func (d *MemoryDefinition) Show() error {
 	return err(C.wasmergo_memory_show(C.size_t(uintptr(d.Base))))
 }
 
+// HostFunction is the number of the host function that the function calls directly, or false.
+func (e *Extern) HostFunction() (uint32, bool) {
+	number := uint32(C.wasmergo_function_host(e.c()))
+	return number, number != ^uint32(0)
+}
+
 // Reference is the function as a reference.
-func (e *Extern) Reference() uint64 { return uint64(C.wasmergo_function_reference(e.c())) }
+func (e *Extern) Reference() (uint64, error) {
+	var out C.uint64_t
+	err := err(C.wasmergo_function_reference(e.c(), &out))
+	return uint64(out), err
+}
 
 // FunctionType encodes the function's parameters and results.
 func (e *Extern) FunctionType() *Decoder { return take(C.wasmergo_function_type(e.c())) }

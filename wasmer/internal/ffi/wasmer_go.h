@@ -244,8 +244,11 @@ wasmergo_bytes wasmergo_engine_new(const wasmergo_engine_config *config, wasmerg
 
 /*
  Frees an engine; its modules stay valid.
+
+ # Safety
+ `engine` comes from `wasmergo_engine_new` and is not used again; null is allowed.
  */
-void wasmergo_engine_delete(wasmergo_engine *engine);
+void wasmergo_engine_delete(const wasmergo_engine *engine);
 
 /*
  The present size of a memory in pages, or of a table in elements; 0 for others.
@@ -256,12 +259,15 @@ void wasmergo_engine_delete(wasmergo_engine *engine);
 uint64_t wasmergo_extern_size(const wasmergo_extern *item);
 
 /*
- The numbers of the values that guests hold, each at least once, after a count (u32) as u64.
+ Sets a bit in `held` for each value that guests hold: that of number 1 is the lowest of the first word. Numbers beyond
+ `len` words are left out.
 
  # Safety
- The caller holds the store, and none of its guests runs.
+ `held` holds `len` words; the caller holds the store, and none of its guests runs.
  */
-wasmergo_bytes wasmergo_store_externrefs(const wasmergo_store *store);
+void wasmergo_store_externrefs(const wasmergo_store *store,
+                               uint64_t *held,
+                               size_t len);
 
 /*
  The features that the compiler supports; 0 if there is no such compiler.
@@ -281,10 +287,12 @@ void wasmergo_function_call(size_t function,
                             size_t values);
 
 /*
- The function as a reference: what a slot, a table or a global of its store holds. 0 if `function` is none. Any thread
- may ask at any time.
+ The function as a reference: what a slot, a table or a global of its store holds.
+
+ # Safety
+ `out` is valid; the caller holds the store.
  */
-size_t wasmergo_function_reference(const wasmergo_extern *function);
+wasmergo_bytes wasmergo_function_reference(const wasmergo_extern *function, uint64_t *out);
 
 /*
  The function that a reference of this store stands for: the same extern each time. Null if the reference is null.
@@ -344,6 +352,11 @@ void wasmergo_host_set_callback(wasmergo_host_callback callback);
 void wasmergo_host_check_stack(bool check);
 
 /*
+ The number of the Go function that this function calls directly; `UINT32_MAX` for others.
+ */
+uint32_t wasmergo_function_host(const wasmergo_extern *function);
+
+/*
  Makes a function of the store that calls the Go function of this number, and that can be what any other function is:
  called by the host, imported, a reference. `types` are the value types of its parameters, then of its results.
 
@@ -387,12 +400,21 @@ wasmergo_bytes wasmergo_instance_new(const wasmergo_store *store,
 
 /*
  Initializes tables and memories and runs the start function. Returns as `wasmergo_function_call` does. An instance
- that failed stays in its store: others may hold its functions.
+ that failed stays in its store: others may hold its functions. See `wasmergo_instance_discard`.
 
  # Safety
  Called once, before any other use; the caller holds the store.
  */
 uint32_t wasmergo_instance_start(const wasmergo_instance *instance);
+
+/*
+ Frees an instance that failed to start, if no other code can have come to hold its functions, and nothing was made in
+ the store since. Tells whether it did.
+
+ # Safety
+ The Go side has nothing of the instance but what it gives up; the caller holds the store.
+ */
+bool wasmergo_instance_discard(const wasmergo_instance *instance);
 
 /*
  The export with this position in the module's list of exports; null if there is none. Functions may be looked up

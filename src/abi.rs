@@ -1,0 +1,139 @@
+//! How compiled functions pass values, which differs between the compilers. Singlepass passes all arguments as integers and
+//! returns floats as integers, except to imports, to which it passes arguments as the system does; several results lie in
+//! other places than those of the other compilers. Where caller and callee would not agree, a guest would read what is not
+//! its own: imports go through an adapter then, and references are refused.
+
+use crate::engine::wasmergo_compiler;
+use crate::error::{Error, wasmergo_error_kind};
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::fmt;
+use wasmer_types::{ExternType, FunctionType, ModuleInfo, RawValue, Type};
+use wasmer_vm::{
+    MaybeInstanceOwned, VMCallerCheckedAnyfunc, VMDynamicFunctionContext, VMFunction,
+    VMFunctionBody, VMFunctionContext, VMFunctionKind,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Abi {
+    /// That of the compilers that pass arguments as the system does.
+    System,
+    Singlepass,
+}
+
+impl From<wasmergo_compiler> for Abi {
+    fn from(compiler: wasmergo_compiler) -> Self {
+        match compiler {
+            wasmergo_compiler::Singlepass => Self::Singlepass,
+            _ => Self::System,
+        }
+    }
+}
+
+impl fmt::Display for Abi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "other compilers",
+            Self::Singlepass => "singlepass",
+        })
+    }
+}
+
+fn float(ty: &Type) -> bool {
+    matches!(ty, Type::F32 | Type::F64 | Type::V128)
+}
+
+/// Whether functions of the type are called in different ways.
+pub(crate) fn differs(ty: &FunctionType) -> bool {
+    ty.params().iter().any(float) || ty.results().iter().any(float) || ty.results().len() > 1
+}
+
+impl Abi {
+    /// Whether code of this kind can call such a function as an import.
+    pub fn can_import(self, callee: Self, ty: &FunctionType) -> bool {
+        match (self, callee) {
+            (Self::System, Self::System) => true,
+            (Self::System, Self::Singlepass) => !differs(ty),
+            (Self::Singlepass, Self::Singlepass) => !ty.params().iter().any(float),
+            (Self::Singlepass, Self::System) => !ty.results().iter().any(float),
+        }
+    }
+}
+
+/// Whether references to functions can come to the module from outside, or get out.
+pub(crate) fn shares_references(module: &ModuleInfo) -> bool {
+    let references = |types: &[Type]| types.contains(&Type::FuncRef);
+    let imports = module.imports().map(|import| import.ty().clone());
+    let exports = module.exports().map(|export| export.ty().clone());
+    imports.chain(exports).any(|ty| match ty {
+        ExternType::Function(ty) => references(ty.params()) || references(ty.results()),
+        ExternType::Table(ty) => ty.ty == Type::FuncRef,
+        ExternType::Global(ty) => ty.ty == Type::FuncRef,
+        ExternType::Memory(_) => false,
+        ExternType::Tag(ty) => references(&ty.params),
+    })
+}
+
+/// The error for a reference to a function that is called in two ways.
+pub(crate) fn refuse(ty: &FunctionType, one: Abi, other: Abi) -> Error {
+    Error::new(
+        wasmergo_error_kind::Unsupported,
+        format!(
+            "references to functions of type {ty} cannot be shared between code that {one} and {other} made, which call \
+             them differently: use one compiler for all modules of the store"
+        ),
+    )
+}
+
+type Adapter = VMDynamicFunctionContext<VMCallerCheckedAnyfunc>;
+
+/// A function that calls another one by way of slots: compiled code lays the arguments out, and the callee's own trampoline
+/// takes them up.
+pub(crate) fn adapter(callee: VMCallerCheckedAnyfunc, ty: FunctionType) -> VMFunction {
+    let context = Box::new(Adapter {
+        address: forward as *const VMFunctionBody,
+        ctx: callee,
+    });
+    let host_env = std::ptr::from_ref(&*context).cast_mut().cast::<c_void>();
+    dynamic(
+        VMCallerCheckedAnyfunc {
+            func_ptr: std::ptr::null(),
+            vmctx: VMFunctionContext { host_env },
+            ..callee
+        },
+        ty,
+        context,
+    )
+}
+
+/// A compiled function under a record of its own.
+pub(crate) fn compiled(callee: VMCallerCheckedAnyfunc, signature: FunctionType) -> VMFunction {
+    VMFunction {
+        anyfunc: MaybeInstanceOwned::Host(Box::new(UnsafeCell::new(callee))),
+        kind: VMFunctionKind::Static,
+        signature,
+        host_data: Box::new(()),
+    }
+}
+
+/// A function that compiled code reaches through a trampoline of the importing module, which lays the arguments out in
+/// slots.
+pub(crate) fn dynamic(
+    anyfunc: VMCallerCheckedAnyfunc,
+    signature: FunctionType,
+    host_data: Box<dyn Any>,
+) -> VMFunction {
+    VMFunction {
+        anyfunc: MaybeInstanceOwned::Host(Box::new(UnsafeCell::new(anyfunc))),
+        kind: VMFunctionKind::Dynamic,
+        signature,
+        host_data,
+    }
+}
+
+/// Runs on the guest's stack; nothing here has a destructor.
+unsafe extern "C-unwind" fn forward(adapter: &Adapter, values: *mut RawValue) {
+    let callee = &adapter.ctx;
+    unsafe { (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, values) }
+}
