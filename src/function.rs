@@ -26,6 +26,8 @@ pub(crate) struct Call {
     pub outer: *const Call,
     /// The call on the same thread that this one is nested in.
     around: *const Call,
+    /// How deep it is nested on its thread.
+    depth: u32,
     store: *const wasmergo_store,
     /// Bytes of stack that its guest may use.
     pub limit: usize,
@@ -75,10 +77,12 @@ where
     if thread::exhausted() {
         return too_deep(store);
     }
+    let around = CURRENT.get();
     let call = Call {
         trap_handler: thread::trap_handler(),
         outer: store.call.get(),
-        around: CURRENT.get(),
+        around,
+        depth: unsafe { around.as_ref() }.map_or(0, |around| around.depth + 1),
         store,
         limit: store.stack_limit(),
         stack: Cell::new(0),
@@ -91,6 +95,9 @@ where
     CURRENT.set(call.around);
     if call.reserve_open.get() {
         stack::close_reserve(call.stack.get(), call.limit);
+    }
+    if call.depth == stack::NESTED {
+        stack::drain();
     }
     if call.outer.is_null() {
         externref::limit_exceptions(unsafe { &mut *store.objects.get() });

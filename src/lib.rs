@@ -21,6 +21,7 @@
 
 mod abi;
 mod arch;
+mod arena;
 mod artifact;
 mod builtin;
 mod bytes;

@@ -238,21 +238,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_debug_sections_after_the_code_go() {
+    fn custom_sections_after_the_code_go_and_debug_information_is_forgotten() {
         let text = r#"(module
             (@custom ".debug_early" (before first) "stays")
             (func $f (export "f"))
             (@custom ".debug_info" (after last) "goes")
-            (@custom "other" (after last) "stays"))"#;
+            (@custom "other" (after last) "is kept")
+            (@custom "other" (after last) "this too"))"#;
         let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
-        let stripped = prepare(&binary).unwrap().binary;
+        let prepared = prepare(&binary).unwrap();
+        let stripped = prepared.binary;
         let has = |bytes: &[u8], name: &str| {
             bytes
                 .windows(name.len())
                 .any(|window| window == name.as_bytes())
         };
         assert!(has(&binary, ".debug_info") && !has(&stripped, ".debug_info"));
-        assert!(has(&stripped, ".debug_early") && has(&stripped, "other"));
+        assert!(has(&stripped, ".debug_early") && !has(&stripped, "other"));
+        let kept: Vec<_> = prepared
+            .notes
+            .sections
+            .iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(kept, [".debug_early", "other", "other", "name"]);
         assert_eq!(prepare(&stripped).unwrap().binary, stripped);
         let shared = binary
             .iter()

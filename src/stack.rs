@@ -67,8 +67,17 @@ static SECRET: AtomicUsize = AtomicUsize::new(0);
 /// Stacks guarded since the cache was emptied last.
 static GUARDED: AtomicUsize = AtomicUsize::new(0);
 
-/// wasmer keeps every stack that was ever in use at the same time; here the unused ones go when there may be so many.
+/// wasmer keeps every stack that was ever in use at the same time. Here the unused ones go when so many were guarded, and
+/// when calls that were nested so deep have ended.
 const CACHED: usize = 256;
+pub(crate) const NESTED: u32 = 32;
+
+/// Frees the unused stacks, but for one on each other thread.
+#[cold]
+pub(crate) fn drain() {
+    GUARDED.store(0, Ordering::Relaxed);
+    drain_stack_pool();
+}
 
 #[cold]
 fn guard_new(end: usize, limit: usize) {
@@ -82,8 +91,7 @@ fn guard_new(end: usize, limit: usize) {
     }
     unsafe { ((end - MIN) as *mut usize).write_volatile(mark(limit)) };
     if GUARDED.fetch_add(1, Ordering::Relaxed) >= CACHED {
-        GUARDED.store(0, Ordering::Relaxed);
-        drain_stack_pool();
+        drain();
     }
 }
 

@@ -1,6 +1,7 @@
 package wasmer_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -367,5 +368,28 @@ func TestSizesOfZero(t *testing.T) {
 		_, err = table.Grow(1, "x")
 		require.NoError(t, err)
 		require.Equal(t, "x", element(t, exportedTable(t, instance, "t"), 0).ToExternRef())
+	})
+}
+
+// Each of the calls that are nested in each other has a stack: they must not all be kept.
+func TestStacksOfNestedCallsAreFreed(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		var instance *wasmer.Instance
+		deepest := 0
+		imports := wasmer.NewImports().Function("down", func(ctx context.Context, n int32) error {
+			deepest = max(deepest, mappings())
+			if n == 0 {
+				return nil
+			}
+			_, err := function(t, instance, "run").Call(ctx, n-1)
+			return err
+		})
+		instance = instantiate(t, engine, `(module (import "env" "down" (func $down (param i32)))
+			(func (export "run") (param i32) (call $down (local.get 0))))`, imports)
+		before := mappings()
+		_, err := function(t, instance, "run").Call(background, 300)
+		require.NoError(t, err)
+		require.Greater(t, deepest, before+300, "each stack is a mapping of its own")
+		require.Less(t, mappings(), before+150)
 	})
 }

@@ -1,0 +1,114 @@
+//! The address space that memories lie in: reservations, recycled after use but for the parts whose bytes were shown to Go.
+
+use std::collections::HashSet;
+use std::ptr;
+use std::sync::Mutex;
+use wasmer_types::{MemoryError, MemoryStyle, WASM_PAGE_SIZE};
+
+/// The 4 GiB that an index can address, and the guard behind them that an offset can reach.
+const SPAN: usize = WASM_PAGE_SIZE * 65536 + MemoryStyle::static_offset_guard_size() as usize;
+
+/// Room in front of the span for the shown memories that lived there before.
+const SLACK: usize = 1 << 30;
+
+/// Free reservations kept; each is address space only.
+const KEPT: usize = 64;
+
+/// Inaccessible address space from `base` to `end`.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub base: usize,
+    end: usize,
+}
+
+#[derive(Default)]
+struct Arena {
+    free: Vec<Reservation>,
+    /// Bases of the live memories whose bytes were shown.
+    shown: Option<HashSet<usize>>,
+}
+
+static ARENA: Mutex<Arena> = Mutex::new(Arena {
+    free: Vec::new(),
+    shown: None,
+});
+
+fn arena() -> std::sync::MutexGuard<'static, Arena> {
+    ARENA
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Reservation {
+    pub fn take() -> Result<Self, MemoryError> {
+        if let Some(free) = arena().free.pop() {
+            return Ok(free);
+        }
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+        let base =
+            unsafe { libc::mmap(ptr::null_mut(), SPAN + SLACK, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(os_error("reserve 9 GiB of address space for a memory"));
+        }
+        Ok(Self {
+            base: base as usize,
+            end: base as usize + SPAN + SLACK,
+        })
+    }
+
+    /// Makes `len` bytes at `from` accessible.
+    pub fn commit(&self, from: usize, len: usize) -> Result<(), MemoryError> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        match len == 0 || unsafe { libc::mprotect((self.base + from) as *mut _, len, access) } == 0
+        {
+            true => Ok(()),
+            false => Err(os_error("commit pages of a memory")),
+        }
+    }
+
+    /// Replaces the first `len` bytes by fresh pages: their contents are gone for everybody.
+    fn replace(&self, len: usize, access: libc::c_int) -> bool {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        len == 0
+            || unsafe { libc::mmap(self.base as *mut _, len, access, flags, -1, 0) }
+                != libc::MAP_FAILED
+    }
+
+    /// Gives the reservation back after a memory of `len` bytes lived in it.
+    pub fn release(mut self, len: usize) {
+        let shown = arena()
+            .shown
+            .as_mut()
+            .is_some_and(|shown| shown.remove(&self.base));
+        let access = if shown {
+            libc::PROT_READ | libc::PROT_WRITE
+        } else {
+            libc::PROT_NONE
+        };
+        if !self.replace(len, access) {
+            return; // the range stays as it is: leaked, but never handed to another memory
+        }
+        if shown {
+            self.base += len;
+        }
+        let mut arena = arena();
+        if self.end - self.base >= SPAN && arena.free.len() < KEPT {
+            arena.free.push(self);
+        } else if self.end > self.base {
+            unsafe { libc::munmap(self.base as *mut _, self.end - self.base) };
+        }
+    }
+}
+
+fn os_error(what: &str) -> MemoryError {
+    MemoryError::Region(format!(
+        "cannot {what}: {} (each memory takes 9 GiB of address space and two mappings; see ulimit -v and the sysctl \
+         vm.max_map_count)",
+        std::io::Error::last_os_error()
+    ))
+}
+
+/// Notes that the bytes of the memory with this base were shown: its address range is never recycled.
+pub(crate) fn show(base: usize) {
+    arena().shown.get_or_insert_default().insert(base);
+}

@@ -1,0 +1,92 @@
+package wasmer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+)
+
+// frame is what a call keeps of the state it found.
+type frame struct {
+	values []ffi.Slot
+	ctx    context.Context
+	top    int
+	// bare says that the store has no host functions. Then nothing but the gate need be kept: nobody sees the rest.
+	bare bool
+}
+
+// begin enters the store for a call and takes slots for n values. end, or fail, leaves. The frame is filled in place:
+// returned by value, its copies cost more than the rest of begin.
+func (s *Store) begin(ctx context.Context, n int, f *frame) error {
+	if ctx != nil && ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	if !s.gate.tryEnter() {
+		return s.beginHosted(ctx, n, f)
+	}
+	if s.hosts == nil && n <= len(s.scratch) {
+		f.values = s.scratch[:n]
+		f.bare = true
+		return nil
+	}
+	s.entered()
+	return s.take(ctx, n, f)
+}
+
+// beginHosted is begin for a call that may run host functions, or has to wait.
+func (s *Store) beginHosted(ctx context.Context, n int, f *frame) error {
+	if err := interrupted(ctx); err != nil {
+		return err
+	}
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	return s.take(ctx, n, f)
+}
+
+func (s *Store) take(ctx context.Context, n int, f *frame) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	top := s.top
+	if top+n > len(s.scratch) {
+		s.leave()
+		return fmt.Errorf("%w: no room for %d more values", ErrDepth, n)
+	}
+	f.values = s.scratch[top : top+n]
+	f.top = top
+	f.ctx = s.ctx
+	s.top = top + n
+	s.ctx = ctx
+	return nil
+}
+
+// end leaves the store after a call that succeeded, its results read.
+func (s *Store) end(f *frame) {
+	if f.bare {
+		s.leaveGate()
+		return
+	}
+	s.ctx, s.top = f.ctx, f.top
+	s.leave()
+}
+
+// fail leaves the store after a call that failed, with its error. A panic of a host function goes on here.
+func (s *Store) fail(f *frame, op string, status ffi.Status) error {
+	var err error
+	failed := s.failure
+	s.failure = failure{}
+	if status == ffi.HostFailed && (failed.err != nil || failed.panicked) {
+		err = failed.err
+	} else if e := s.ptr.Error(); e != nil {
+		err = translate(op, e)
+	} else {
+		err = fmt.Errorf("wasmer: internal error: %s: failed without an error", op)
+	}
+	s.end(f)
+	if failed.panicked {
+		panic(failed.value)
+	}
+	return err
+}
