@@ -96,6 +96,9 @@ impl wasmergo_store {
         };
         let context = unsafe { (*last.vm()).vmctx_ptr() } as usize;
         self.contexts.borrow_mut().remove(&context);
+        // Another instance may come to lie in the same place.
+        let functions = &mut self.externs().functions;
+        functions.retain(|(_, of), _| *of != context);
         true
     }
 

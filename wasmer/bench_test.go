@@ -95,3 +95,57 @@ func BenchmarkMemory(b *testing.B) {
 		}
 	}
 }
+
+// References, globals, and host functions of types known at run time only.
+func BenchmarkCore(b *testing.B) {
+	ctx := context.Background()
+	store := wasmer.Must(wasmer.NewStore(nil))
+	defer store.Close()
+	i32 := []wasmer.ValueType{wasmer.TypeI32}
+	host := wasmer.Must(store.NewFunction(wasmer.FunctionType{Params: i32, Results: i32},
+		func(_ context.Context, _ *wasmer.Caller, args []wasmer.Value) ([]wasmer.Value, error) {
+			return args, nil
+		}, 0))
+	instance := wasmer.Must(store.Instantiate(ctx, "", wasmer.Must(wasmer.Compile([]byte(`(module
+		(import "env" "host" (func $host (param i32) (result i32)))
+		(table (export "table") 10 funcref) (elem (i32.const 0) func $f) (func $f)
+		(global (export "global") (mut i64) (i64.const 1))
+		(func (export "same") (param externref) (result externref) (local.get 0))
+		(func (export "run") (param $n i32)
+			(loop $again
+				(drop (call $host (local.get $n)))
+				(br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+		(func (export "indirect") (param $n i32)
+			(loop $again
+				(call_indirect (i32.const 0))
+				(br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))`))),
+		wasmer.NewImports().Extern("env", "host", host)))
+	table, global := wasmer.Must(instance.Table("table")), wasmer.Must(instance.Global("global"))
+	same := wasmer.Must(instance.Function("same"))
+	value := new(int)
+	const calls = 1000
+	loop := func(name string) func() error {
+		f := wasmer.Must(instance.Function(name))
+		return func() error { return f.CallRaw(ctx, []uint64{calls}) }
+	}
+	for _, bm := range []struct {
+		name string
+		op   func() error
+	}{
+		{"TableGet", func() error { _, err := table.Get(0); return err }},
+		{"GlobalGet", func() error { _, err := global.Get(); return err }},
+		{"GlobalSet", func() error { return global.Set(5) }},
+		{"Externref", func() error { _, err := same.Call(ctx, value); return err }},
+		{"NewFunction1000", loop("run")},
+		{"CallIndirect1000", loop("indirect")},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := bm.op(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -84,7 +84,8 @@ func SupportedFeatures(compiler Compiler) Features {
 // DefaultFeatures is what modules may use if EngineConfig.Features is not set: all that the compiler supports.
 func DefaultFeatures(compiler Compiler) Features { return SupportedFeatures(compiler) }
 
-// With is the set with the features added.
+// With is the set with the features added; see DefaultFeatures for one to start from, since the zero value counts as empty
+// here.
 func (s Features) With(features ...Feature) Features {
 	s.given = true
 	for _, f := range features {

@@ -59,6 +59,10 @@ func NewInstanceWithImports(wasm []byte, imports *Imports) (*Instance, error) {
 // fails with *LinkError if imports do not fit, with *Trap if the start function traps, with ErrSignatureCollision and
 // ErrResource; an error of a host function is that error. The context is that of the start function.
 //
+// In this order: element segments, data segments, the start function, and the export _initialize if there is one without
+// parameters and results. What fails leaves the earlier steps done in what the instance imports, as the specification
+// has it, and nothing else.
+//
 // See https://webassembly.github.io/spec/core/exec/modules.html#instantiation
 func Instantiate(ctx context.Context, module *Module, imports *Imports) (i *Instance, err error) {
 	if module == nil {
@@ -100,7 +104,7 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	defer module.handle.release()
 	i := &Instance{store: s, module: module, exports: module.exports, items: map[string]Extern{}}
 	var frame frame
-	if err := s.beginHosted(ctx, 0, &frame); err != nil {
+	if err := s.beginHosted(ctx, 1, &frame); err != nil {
 		return nil, err
 	}
 	hosts := len(s.hosts)
@@ -111,7 +115,11 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	}
 	i.addMemories()
 	s.hold() // before the start function, in which the instance can be closed
-	if status := i.ptr.Start(); status != ffi.OK {
+	status := i.ptr.Start()
+	if status == ffi.OK {
+		status = i.initialize(&frame)
+	}
+	if status != ffi.OK {
 		if !i.known.Load() && i.ptr.Discard() {
 			s.hosts = s.hosts[:hosts]
 			s.instances--
@@ -142,6 +150,16 @@ func (s *Store) link(i *Instance, module *ffi.Module, imports *Imports) error {
 	}
 	s.instances++
 	return nil
+}
+
+// initialize calls the export _initialize, which modules without a main program have for their languages' own start-up.
+func (i *Instance) initialize(frame *frame) ffi.Status {
+	position, ok := i.position("_initialize")
+	if !ok || !i.exports[position].Type.Equal(ExternType{Kind: ExternFunction}) {
+		return ffi.OK
+	}
+	ffi.Call(i.ptr.Export(position).Address(), &frame.values[0])
+	return *i.store.status
 }
 
 // addMemories makes the Go side of all exported memories, with the store entered. Others are made when asked for.
