@@ -51,6 +51,7 @@ pub(crate) fn differs(ty: &FunctionType) -> bool {
 
 impl Abi {
     /// Whether code of this kind can call such a function as an import.
+    /// Code of Singlepass imports no functions with several results; see `results.rs`.
     pub fn can_import(self, callee: Self, ty: &FunctionType) -> bool {
         match (self, callee) {
             (Self::System, Self::System) => true,

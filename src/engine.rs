@@ -6,6 +6,8 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
 use crate::guard::{fallible, infallible, silence_panics};
 use crate::module::Compiled;
+use crate::prepare::Notes;
+use crate::results::ResultsInGlobals;
 use crate::table::{FixedTable, SharedTables};
 use crate::tunables::GuestTunables;
 use crate::validate;
@@ -96,10 +98,14 @@ impl wasmergo_engine {
     }
 
     /// A wasmer engine for one module. It may use all features: which ones a module may use is checked before.
-    pub(crate) fn wasmer_engine(&self, tables: Vec<FixedTable>) -> Result<Engine, Error> {
+    pub(crate) fn wasmer_engine(&self, notes: &Notes) -> Result<Engine, Error> {
         let mut config = configure(self.compiler, self.threads)?;
+        let tables = notes.tables.clone();
         if !tables.is_empty() {
             config.push_middleware(Arc::new(SharedTables(tables.clone())));
+        }
+        if !notes.results.is_empty() {
+            config.push_middleware(Arc::new(ResultsInGlobals(notes.results.clone())));
         }
         let mut features = Features::all();
         features.memory64(false).module_linking(false);

@@ -1,7 +1,7 @@
 //! Externs: the functions, memories, tables and globals of a store, as imports and exports pass them on.
 
 use crate::abi::{self, Abi};
-use crate::error::Error;
+use crate::error::{Error, wasmergo_error_kind};
 use crate::host;
 use crate::store::wasmergo_store;
 use std::cell::OnceCell;
@@ -63,6 +63,14 @@ impl Reference {
 }
 
 impl wasmergo_extern {
+    /// What a call of the function needs.
+    pub fn callee(&self) -> Result<VMCallerCheckedAnyfunc, Error> {
+        match &self.item {
+            Item::Function { callee, .. } => Ok(*callee),
+            Item::Other(_) => Err(Error::new(wasmergo_error_kind::Internal, "not a function")),
+        }
+    }
+
     /// The item as an import of a module. Of a function that the module's code would call wrongly it is an adapter.
     ///
     /// # Safety

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use wasmer_types::{FunctionType, RawValue, Type};
 use wasmer_vm::{
-    InternalStoreHandle, VMCallerCheckedAnyfunc, VMContext, VMDynamicFunctionContext, VMExtern,
+    InternalStoreHandle, VMCallerCheckedAnyfunc, VMContext, VMDynamicFunctionContext, VMFunction,
     VMFunctionBody, VMFunctionContext, VMSignatureHash, on_host_stack, raise_user_trap,
 };
 
@@ -59,7 +59,11 @@ type Context = VMDynamicFunctionContext<HostFunction>;
 
 /// Makes a function of the store that calls Go. Compiled code reaches it through a trampoline of the importing module,
 /// which lays the arguments out in slots: so any signature works, and this code is made once.
-pub(crate) fn new(store: &wasmergo_store, ty: &FunctionType, function: u32) -> VMExtern {
+pub(crate) fn new(
+    store: &wasmergo_store,
+    ty: &FunctionType,
+    function: u32,
+) -> InternalStoreHandle<VMFunction> {
     let context = Box::new(Context {
         address: enter as *const VMFunctionBody,
         ctx: HostFunction {
@@ -77,10 +81,7 @@ pub(crate) fn new(store: &wasmergo_store, ty: &FunctionType, function: u32) -> V
         call_trampoline: enter_directly,
     };
     let function = abi::dynamic(anyfunc, ty.clone(), context);
-    VMExtern::Function(InternalStoreHandle::new(
-        unsafe { &mut *store.objects.get() },
-        function,
-    ))
+    InternalStoreHandle::new(unsafe { &mut *store.objects.get() }, function)
 }
 
 /// Called by compiled code, on the wasm stack: nothing may be allocated here, and no destructor may be pending when

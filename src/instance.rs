@@ -9,7 +9,7 @@ use crate::guard::{fallible, guard};
 use crate::host::{self, wasmergo_import};
 use crate::module::{Compiled, wasmergo_module};
 use crate::store::wasmergo_store;
-use crate::{stack, thread};
+use crate::{results, stack, thread};
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::HashSet;
 use std::ptr;
@@ -18,12 +18,12 @@ use wasmer_compiler::ArtifactCreate;
 use wasmer_types::entity::EntityRef;
 use wasmer_types::{
     DataIndex, DataInitializerLike, DataInitializerLocationLike, ElemIndex, ExportIndex,
-    FunctionIndex, FunctionType, GlobalIndex, ImportIndex, InitExpr, InitExprOp, RawValue,
-    TrapCode,
+    FunctionIndex, GlobalIndex, ImportIndex, InitExpr, InitExprOp, RawValue, TrapCode,
 };
 use wasmer_vm::{
-    LinearMemory, StoreObject, StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExceptionObj,
-    VMExtern, VMFunction, VMFunctionContext, VMGlobal, VMInstance, VMMemory, VMTable, VMTag,
+    InternalStoreHandle, LinearMemory, StoreObject, StoreObjects, Trap, VMCallerCheckedAnyfunc,
+    VMExceptionObj, VMExtern, VMFunction, VMFunctionContext, VMGlobal, VMInstance, VMMemory,
+    VMTable, VMTag,
 };
 
 /// An instance. Owned by its store and freed with it: there is nothing to delete.
@@ -72,7 +72,7 @@ unsafe fn link(
     let resolved = unsafe { resolve(store, module, imports)? };
     let externs: Vec<_> = resolved.iter().map(|(item, _)| clone(item)).collect();
     let objects = unsafe { &mut *store.objects.get() };
-    let instance = unsafe {
+    let mut instance = unsafe {
         module
             .artifact
             .instantiate(&module.tunables, &externs, objects)?
@@ -86,11 +86,14 @@ unsafe fn link(
         let anyfunc = unsafe { handle.get(&*store.objects.get()) }
             .anyfunc
             .as_ptr();
+        let mut adapters = module.notes.results.iter();
+        if let Some(import) = adapters.find(|import| import.function == index) {
+            unsafe { results::connect(anyfunc.as_ref(), import, &mut instance, objects)? };
+        }
         // The code's own calls have their address already.
         match reference {
             Reference::Forwarder if module.notes.references.contains(&index) => {
-                let info = module.info();
-                let ty = &info.signatures[info.functions[FunctionIndex::from_u32(index)]];
+                let ty = module.notes.function_type(module.info(), index);
                 let forwarder = module.forwarder(ty)?;
                 let instance = wasmergo_instance::create(store, forwarder, &[*import])?;
                 let forwarder = unsafe { &*instance }.callee(FunctionIndex::from_u32(1));
@@ -158,6 +161,11 @@ unsafe fn resolve(
     let mut resolved = Vec::with_capacity(imports.len());
     for (import, index) in imports.iter().zip(info.imports.values()) {
         resolved.push(match (unsafe { import.item.as_ref() }, index) {
+            (Some(item), ImportIndex::Function(index))
+                if ptr::eq(item.store, store) && module.notes.has_results(*index) =>
+            {
+                with_results(store, module, *index, item.callee()?)
+            }
             (Some(item), _) if ptr::eq(item.store, store) => unsafe { item.import(module.abi)? },
             (Some(_), _) => {
                 return Err(Error::new(
@@ -166,9 +174,21 @@ unsafe fn resolve(
                 ));
             }
             (None, ImportIndex::Function(index)) => {
-                let ty: &FunctionType = &info.signatures[info.functions[*index]];
+                let ty = module.notes.function_type(info, index.as_u32());
                 let function = host::new(store, ty, import.function);
-                (function, Reference::to_host(module.abi, ty))
+                if module.notes.has_results(*index) {
+                    let callee = unsafe {
+                        *function
+                            .get(&*store.objects.get())
+                            .anyfunc
+                            .as_ptr()
+                            .as_ref()
+                    };
+                    with_results(store, module, *index, callee)
+                } else {
+                    let reference = Reference::to_host(module.abi, ty);
+                    (VMExtern::Function(function), reference)
+                }
             }
             (None, _) => {
                 return Err(Error::new(
@@ -179,6 +199,23 @@ unsafe fn resolve(
         });
     }
     Ok(resolved)
+}
+
+/// The adapter for an import that the compiler could not import as it is.
+fn with_results(
+    store: &wasmergo_store,
+    module: &Compiled,
+    index: FunctionIndex,
+    callee: VMCallerCheckedAnyfunc,
+) -> Import {
+    let ty = module.notes.function_type(module.info(), index.as_u32());
+    let reference = match host::is_host(&callee) || store.abi(&callee) != module.abi {
+        true => Reference::Forwarder,
+        false => Reference::Function(callee),
+    };
+    let function = results::adapter(callee, ty);
+    let handle = InternalStoreHandle::new(unsafe { &mut *store.objects.get() }, function);
+    (VMExtern::Function(handle), reference)
 }
 
 impl wasmergo_instance {

@@ -41,6 +41,7 @@ mod instruction;
 mod memory;
 mod module;
 mod prepare;
+mod results;
 mod signature;
 mod stack;
 mod store;

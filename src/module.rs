@@ -6,11 +6,13 @@ use crate::engine::{wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
 use crate::prepare::{Notes, Prepared, prepare};
+use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
 use crate::{artifact, types, validate};
 use std::sync::Arc;
+use wasmer::wasmparser::BinaryReaderError;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
-use wasmer_types::{ExportIndex, ExternType, FunctionIndex, FunctionType, ModuleInfo, Type};
+use wasmer_types::{ExportIndex, ExternType, FunctionType, ImportIndex, ModuleInfo, Type};
 
 /// Field order is drop order: the artifact unregisters its frames before the engine frees the code.
 pub(crate) struct Compiled {
@@ -31,12 +33,20 @@ pub(crate) struct Compiled {
 impl Compiled {
     /// Compiles a valid binary.
     pub fn new(binary: &[u8], engine: &wasmergo_engine) -> Result<Arc<Self>, Error> {
-        let Prepared { binary, notes } = prepare(binary)
-            .map_err(|error| Error::invalid(error.message(), error.offset() as usize, None))?;
-        let wasmer_engine = engine.wasmer_engine(notes.tables.clone())?;
+        let malformed = |error: BinaryReaderError| {
+            Error::invalid(error.message(), error.offset() as usize, None)
+        };
+        let Prepared {
+            binary: prepared,
+            mut notes,
+        } = prepare(binary).map_err(malformed)?;
+        if Abi::from(engine.compiler) == Abi::Singlepass {
+            notes.results = ImportWithResults::all(binary).map_err(malformed)?;
+        }
+        let wasmer_engine = engine.wasmer_engine(&notes)?;
         // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
         let artifact =
-            guard(|| Ok(wasmer_engine.compile(&binary)?)).map_err(|error| match error.kind {
+            guard(|| Ok(wasmer_engine.compile(&prepared)?)).map_err(|error| match error.kind {
                 wasmergo_error_kind::Internal => Error::new(
                     wasmergo_error_kind::Unsupported,
                     format!("the compiler gave up: {}", error.message),
@@ -54,11 +64,11 @@ impl Compiled {
     ) -> Arc<Self> {
         let info = artifact.module_info();
         let exports = info.exports.values().copied().collect();
-        let imported = notes.references.iter().map(|index| {
-            let index = FunctionIndex::from_u32(*index);
-            &info.signatures[info.functions[index]]
-        });
-        let forwards = imported.into_iter().any(abi::differs);
+        let mut imported = notes
+            .references
+            .iter()
+            .map(|index| notes.function_type(info, *index));
+        let forwards = imported.any(abi::differs);
         Arc::new(Self {
             shares_references: abi::shares_references(info),
             artifact,
@@ -173,7 +183,7 @@ pub unsafe extern "C" fn wasmergo_module_deserialize(
         let payload = artifact::open(unsafe { borrow(bytes, len) }, &engine.fingerprint())?;
         let damaged = || Error::new(wasmergo_error_kind::Incompatible, "truncated artifact");
         let (notes, payload) = Notes::decode(payload).ok_or_else(damaged)?;
-        let wasmer_engine = engine.wasmer_engine(Vec::new())?;
+        let wasmer_engine = engine.wasmer_engine(&Notes::default())?;
         let artifact = unsafe { wasmer_engine.deserialize(payload.to_vec().into())? };
         crate::signature::SignatureTable::default()
             .insert_all(artifact.module_info().signatures.values())?;
@@ -221,15 +231,26 @@ pub extern "C" fn wasmergo_module_describe(module: &wasmergo_module) -> wasmergo
         let mut out = Encoder::default();
         out.str(info.name.as_deref().unwrap_or_default());
         out.u32(info.imports().len() as u32);
-        for import in info.imports() {
+        for (import, index) in info.imports().zip(info.imports.values()) {
             out.str(import.module());
             out.str(import.name());
-            types::encode(&mut out, import.ty());
+            match index {
+                ImportIndex::Function(index) => {
+                    let ty = module.compiled.notes.function_type(info, index.as_u32());
+                    types::encode(&mut out, &ExternType::Function(ty.clone()));
+                }
+                _ => types::encode(&mut out, import.ty()),
+            }
         }
         out.u32(info.exports().len() as u32);
         for export in info.exports() {
             out.str(export.name());
             let mut ty = export.ty().clone();
+            if let Some(ExportIndex::Function(index)) = info.exports.get(export.name()) {
+                let ty = module.compiled.notes.function_type(info, index.as_u32());
+                types::encode(&mut out, &ExternType::Function(ty.clone()));
+                continue;
+            }
             if let (ExternType::Table(table), Some(ExportIndex::Table(index))) =
                 (&mut ty, info.exports.get(export.name()))
                 && let Some(fixed) = notes.iter().find(|fixed| fixed.index == index.as_u32())

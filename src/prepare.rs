@@ -9,11 +9,13 @@
 //!   `element.rs`.
 
 use crate::element::{self, GlobalElement};
+use crate::results::ImportWithResults;
 use crate::table::FixedTable;
 use std::borrow::Cow;
 use wasmer::wasmparser::{
     BinaryReaderError, ExternalKind, Operator, Parser, Payload, RefType, TypeRef,
 };
+use wasmer_types::{FunctionIndex, FunctionType, ModuleInfo};
 
 pub(crate) struct Prepared<'a> {
     pub binary: Cow<'a, [u8]>,
@@ -28,13 +30,29 @@ pub(crate) struct Notes {
     pub elements: Vec<GlobalElement>,
     /// The imported functions that may be referred to, or exported.
     pub references: Vec<u32>,
+    /// The imported functions with several results that the compiler cannot import as they are.
+    pub results: Vec<ImportWithResults>,
     /// The custom sections, without debug information.
     pub sections: Vec<(String, Vec<u8>)>,
 }
 
 impl Notes {
+    /// Whether the imported function is one with several results.
+    pub fn has_results(&self, index: FunctionIndex) -> bool {
+        let mut imports = self.results.iter();
+        imports.any(|import| import.function == index.as_u32())
+    }
+
+    /// The type of a function as the module has it.
+    pub fn function_type<'a>(&self, module: &'a ModuleInfo, index: u32) -> &'a FunctionType {
+        match self.results.iter().find(|import| import.function == index) {
+            Some(import) => import.signature(module),
+            None => &module.signatures[module.functions[FunctionIndex::from_u32(index)]],
+        }
+    }
+
     /// u32 each: start (`u32::MAX` for none), count, { table, size }*, count, { segment, active, item, global }*, count,
-    /// references*, count, { name, contents }*, these two as their lengths and bytes
+    /// references*, count, { function, type, results, global }*, count, { name, contents }*, these two as their lengths and bytes
     pub fn encode(&self) -> Vec<u8> {
         let mut numbers = vec![self.start.unwrap_or(u32::MAX), self.tables.len() as u32];
         for table in &self.tables {
@@ -47,6 +65,10 @@ impl Notes {
         }
         numbers.push(self.references.len() as u32);
         numbers.extend(&self.references);
+        numbers.push(self.results.len() as u32);
+        for import in &self.results {
+            numbers.extend([import.function, import.ty, import.results, import.global]);
+        }
         numbers.push(self.sections.len() as u32);
         let mut out: Vec<u8> = numbers.into_iter().flat_map(u32::to_le_bytes).collect();
         let contents = self
@@ -89,6 +111,15 @@ impl Notes {
         for _ in 0..number(&mut rest)? {
             references.push(number(&mut rest)?);
         }
+        let mut results = Vec::new();
+        for _ in 0..number(&mut rest)? {
+            results.push(ImportWithResults {
+                function: number(&mut rest)?,
+                ty: number(&mut rest)?,
+                results: number(&mut rest)?,
+                global: number(&mut rest)?,
+            });
+        }
         let mut sections = Vec::new();
         for _ in 0..number(&mut rest)? {
             let mut take = || {
@@ -104,6 +135,7 @@ impl Notes {
             tables,
             elements,
             references,
+            results,
             sections,
         };
         Some((notes, rest))

@@ -1,7 +1,7 @@
 //! Validation before any compiler sees a module: it gives the offset and the function of the first error, and it is
 //! where type collisions and component binaries are found.
 
-use crate::engine::{wasmergo_compiler, wasmergo_engine};
+use crate::engine::wasmergo_engine;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
 use crate::instruction;
@@ -59,10 +59,6 @@ pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Er
     refuse_unknown(binary, engine).map_err(|error| invalid(binary, &error, engine))??;
     let types = function_types(binary).map_err(|error| invalid(binary, &error, engine))??;
     SignatureTable::default().insert_all(types.iter())?;
-    if engine.compiler == wasmergo_compiler::Singlepass {
-        refuse_imports_with_results(binary, &types)
-            .map_err(|error| invalid(binary, &error, engine))??;
-    }
     Ok(())
 }
 
@@ -133,35 +129,6 @@ fn refuse_unknown(
         };
         if refused.is_err() {
             return Ok(refused);
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Singlepass answers imported functions with several results with a panic.
-fn refuse_imports_with_results(
-    binary: &[u8],
-    types: &[FunctionType],
-) -> Result<Result<(), Error>, BinaryReaderError> {
-    for payload in Parser::new(0).parse_all(binary) {
-        let Payload::ImportSection(imports) = payload? else {
-            continue;
-        };
-        for import in imports.into_imports() {
-            let import = import?;
-            let TypeRef::Func(ty) = import.ty else {
-                continue;
-            };
-            if types
-                .get(ty as usize)
-                .is_some_and(|ty| ty.results().len() > 1)
-            {
-                let message = format!(
-                    "the compiler singlepass cannot import functions with several results: {:?}.{:?}",
-                    import.module, import.name
-                );
-                return Ok(Err(Error::new(wasmergo_error_kind::Unsupported, message)));
-            }
         }
     }
     Ok(Ok(()))
@@ -291,7 +258,7 @@ fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{wasmergo_engine_config, wasmergo_limits};
+    use crate::engine::{wasmergo_compiler, wasmergo_engine_config, wasmergo_limits};
 
     fn engine() -> std::sync::Arc<wasmergo_engine> {
         let engine = wasmergo_engine::new(&wasmergo_engine_config {

@@ -11,29 +11,38 @@ import (
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
-// signature is a function type whose functions tell whether each argument came as it was given: as a sum of ones.
-type signature struct {
-	params []string
-	result string
-}
+// signature is a function type whose functions tell how many arguments came as they were given, in each of their results.
+type signature struct{ params, results []string }
 
 func randomSignature(random *rand.Rand) signature {
 	types := []string{"i32", "i64", "f32", "f64"}
-	s := signature{params: make([]string, random.IntN(16)), result: types[random.IntN(len(types))]}
-	for i := range s.params {
-		s.params[i] = types[random.IntN(len(types))]
+	list := func(n int) []string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = types[random.IntN(len(types))]
+		}
+		return list
 	}
-	return s
+	results := 1
+	if random.IntN(2) == 0 {
+		results = random.IntN(6)
+	}
+	return signature{list(random.IntN(16)), list(results)}
 }
 
 // text is the type, in the text format.
 func (s signature) text() string {
-	return fmt.Sprintf("(param %s) (result %s)", strings.Join(s.params, " "), s.result)
+	return fmt.Sprintf("(param %s) %s", strings.Join(s.params, " "), s.resultText())
 }
+
+func (s signature) resultText() string { return "(result " + strings.Join(s.results, " ") + ")" }
 
 func (s signature) functionType() wasmer.FunctionType {
 	code := map[string]wasmer.ValueType{"i32": wasmer.TypeI32, "i64": wasmer.TypeI64, "f32": wasmer.TypeF32, "f64": wasmer.TypeF64}
-	t := wasmer.FunctionType{Results: []wasmer.ValueType{code[s.result]}}
+	var t wasmer.FunctionType
+	for _, result := range s.results {
+		t.Results = append(t.Results, code[result])
+	}
 	for _, param := range s.params {
 		t.Params = append(t.Params, code[param])
 	}
@@ -48,18 +57,18 @@ func (s signature) arguments() string {
 	return b.String()
 }
 
-func (s signature) convert() string {
-	return map[string]string{"i32": "", "i64": "(i64.extend_i32_u)", "f32": "(f32.convert_i32_u)", "f64": "(f64.convert_i32_u)"}[s.result]
-}
-
 // body counts the arguments that are right.
 func (s signature) body() string {
+	convert := map[string]string{"i64": "i64.extend_i32_u", "f32": "f32.convert_i32_u", "f64": "f64.convert_i32_u"}
 	var b strings.Builder
-	b.WriteString("(i32.const 0) ")
+	b.WriteString("(local $n i32) ")
 	for i, t := range s.params {
-		fmt.Fprintf(&b, "(i32.add (%s.eq (local.get %d) (%s.const %d))) ", t, i, t, i+3)
+		fmt.Fprintf(&b, "(local.set $n (i32.add (local.get $n) (%s.eq (local.get %d) (%s.const %d)))) ", t, i, t, i+3)
 	}
-	return b.String() + s.convert()
+	for _, t := range s.results {
+		fmt.Fprintf(&b, "local.get $n %s ", convert[t])
+	}
+	return b.String()
 }
 
 // host does the same.
@@ -67,28 +76,18 @@ func (s signature) host(t *testing.T, store *wasmer.Store) *wasmer.Function {
 	f, err := store.NewFunction(s.functionType(), func(_ context.Context, _ *wasmer.Caller, args []wasmer.Value) ([]wasmer.Value, error) {
 		right := 0
 		for i, arg := range args {
-			switch v := arg.Go().(type) {
-			case int32:
-				right += int(v) - i - 3
-			case int64:
-				right += int(v) - i - 3
-			case float32:
-				right += int(v) - i - 3
-			case float64:
-				right += int(v) - i - 3
+			if fmt.Sprint(arg.Go()) == fmt.Sprint(i+3) {
+				right++
 			}
 		}
-		right = len(args) - right
-		result := wasmer.F64(float64(right))
-		switch s.result {
-		case "i32":
-			result = wasmer.I32(int32(right))
-		case "i64":
-			result = wasmer.I64(int64(right))
-		case "f32":
-			result = wasmer.F32(float32(right))
+		results := make([]wasmer.Value, len(s.results))
+		for i, t := range s.results {
+			results[i] = map[string]wasmer.Value{
+				"i32": wasmer.I32(int32(right)), "i64": wasmer.I64(int64(right)),
+				"f32": wasmer.F32(float32(right)), "f64": wasmer.F64(float64(right)),
+			}[t]
 		}
-		return []wasmer.Value{result}, nil
+		return results, nil
 	}, 0)
 	require.NoError(t, err)
 	return f
@@ -98,9 +97,9 @@ func (s signature) host(t *testing.T, store *wasmer.Store) *wasmer.Function {
 func (s signature) caller() string {
 	return fmt.Sprintf(`(module (type $t (func %[1]s)) (import "lib" "f" (func $f (type $t)))
 		(table 1 funcref) (elem (i32.const 0) func $f) (export "again" (func $f))
-		(func (export "direct") (result %[2]s) (call $f %[3]s))
-		(func (export "indirect") (result %[2]s) (call_indirect (type $t) %[3]s (i32.const 0))))`,
-		s.text(), s.result, s.arguments())
+		(func (export "direct") %[2]s (call $f %[3]s))
+		(func (export "indirect") %[2]s (call_indirect (type $t) %[3]s (i32.const 0))))`,
+		s.text(), s.resultText(), s.arguments())
 }
 
 func eachPairOfCompilers(t *testing.T, test func(t *testing.T, callee, caller *wasmer.Engine)) {
@@ -113,7 +112,7 @@ func eachPairOfCompilers(t *testing.T, test func(t *testing.T, callee, caller *w
 func TestArgumentsArriveWhateverCompiledCallerAndCallee(t *testing.T) {
 	eachPairOfCompilers(t, func(t *testing.T, callee, caller *wasmer.Engine) {
 		random := rand.New(rand.NewPCG(1, 2))
-		for range 60 {
+		for range 80 {
 			s := randomSignature(random)
 			store := newStore(t, caller)
 			_, err := store.Instantiate(background, "lib", compile(t, callee, fmt.Sprintf(`(module (func (export "f") %s %s))`, s.text(), s.body())), nil)
@@ -142,9 +141,12 @@ func requireAllArguments(t *testing.T, s signature, store *wasmer.Store, engine 
 		require.NoError(t, err)
 		for _, instance := range []*wasmer.Instance{instance, second} {
 			for _, name := range []string{"direct", "indirect"} {
-				want := fmt.Sprint(len(s.params))
-				got := call(t, instance, name).Go()
-				require.Equal(t, want, fmt.Sprint(got), "%s of %s by %s", name, s.text(), engine.Compiler())
+				values, err := function(t, instance, name).Call(background)
+				require.NoError(t, err)
+				require.Len(t, values, len(s.results))
+				for _, value := range values {
+					require.Equal(t, fmt.Sprint(len(s.params)), fmt.Sprint(value.Go()), "%s of %s by %s", name, s.text(), engine.Compiler())
+				}
 			}
 		}
 	}
@@ -201,5 +203,44 @@ func TestReferencesThatCompilersCallDifferentlyAreNotHandedOn(t *testing.T) {
 			return
 		}
 		require.ErrorIs(t, err, wasmer.ErrUnsupported)
+	})
+}
+
+// Where results are passed by way of the store, calls that are nested in each other must not mix them up.
+func TestSeveralResultsOfNestedCalls(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		var instance *wasmer.Instance
+		imports := wasmer.NewImports().Function("f", func(ctx context.Context, n, m int32) (int32, int64, int32, error) {
+			if n > 0 {
+				values, err := function(t, instance, "run").Call(ctx, n-1, m+1)
+				require.NoError(t, err)
+				require.Equal(t, []wasmer.Value{wasmer.I32(n - 1), wasmer.I64(-int64(n - 1)), wasmer.I32(m + 1)}, values)
+			}
+			return n, -int64(n), m, nil
+		})
+		instance = instantiate(t, engine, `(module (import "env" "f" (func $f (param i32 i32) (result i32 i64 i32)))
+			(global (mut i32) (i32.const 5)) (export "again" (func $f))
+			(func (export "run") (param i32 i32) (result i32 i64 i32) (call $f (local.get 0) (local.get 1)))
+			(func (export "own") (result i32) (global.get 0)))`, imports)
+		for _, name := range []string{"run", "again"} {
+			values, err := function(t, instance, name).Call(background, 20, 3)
+			require.NoError(t, err)
+			require.Equal(t, []wasmer.Value{wasmer.I32(20), wasmer.I64(-20), wasmer.I32(3)}, values)
+		}
+		require.EqualValues(t, 5, call(t, instance, "own").ToI32(), "the module's own globals are what they were")
+		require.Equal(t, "(func (param i32 i32) (result i32 i64 i32))", instance.Module().Imports()[0].Type.String())
+		require.Equal(t, instance.Module().Imports()[0].Type, instance.Module().Exports()[0].Type)
+
+		artifact, err := instance.Module().Serialize()
+		require.NoError(t, err)
+		loaded, err := engine.Deserialize(background, artifact)
+		require.NoError(t, err)
+		defer loaded.Close()
+		require.Equal(t, instance.Module().Imports(), loaded.Imports())
+		instance, err = wasmer.Instantiate(background, loaded, imports)
+		require.NoError(t, err)
+		defer instance.Close()
+		_, err = function(t, instance, "run").Call(background, 20, 3)
+		require.NoError(t, err)
 	})
 }

@@ -121,7 +121,7 @@ func FuzzTypes(f *testing.F) {
 			module, err := engine.Compile(background, wasm)
 			if err != nil {
 				if engine.Compiler() == wasmer.Singlepass {
-					require.ErrorIs(t, err, wasmer.ErrUnsupported, text) // v128, several results
+					require.ErrorIs(t, err, wasmer.ErrUnsupported, text) // v128
 				} else {
 					require.ErrorIs(t, err, wasmer.ErrSignatureCollision, text)
 				}

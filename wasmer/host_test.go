@@ -145,11 +145,6 @@ func TestHostFunctionsWithSeveralResults(t *testing.T) {
 			}},
 			{func(_ *wasmer.Caller, a int64) (int32, int64, error) { return 1, a, refuse }, nil},
 		} {
-			if engine.Compiler() == wasmer.Singlepass { // its code generator cannot
-				_, err := engine.Compile(background, []byte(passOn(c.fn)))
-				require.ErrorIs(t, err, wasmer.ErrUnsupported)
-				continue
-			}
 			instance := instantiate(t, engine, passOn(c.fn), wasmer.NewImports().Function("f", c.fn))
 			for _, export := range []string{"run", "direct"} {
 				run := function(t, instance, export)

@@ -55,13 +55,13 @@ func (i *Imports) Append(name string, fn any, cgoPointer unsafe.Pointer) (*Impor
 }
 
 // AppendFunction defines a Go function as an import of the current module name; a definition of the same name is
-// replaced. Parameters and results are 32 and 64-bit integers (i32, i64), float32 (f32) and float64 (f64), and named
-// types of these. The first parameter may be a context.Context, a *Caller, or an unsafe.Pointer for IntoInstanceContext,
-// the last result an error: a non-nil one ends the guest and comes out of the call that led here. Any other type is an
-// error. The C pointer of go-ext-wasm is accepted and not needed.
+// replaced. Parameters and results are 32 and 64-bit integers (i32, i64), float32 (f32) and float64 (f64), named types of
+// these, [2]uint64 (v128, low half first), *Function (funcref), and any (externref). The first parameter may be a
+// context.Context, a *Caller, or an unsafe.Pointer for IntoInstanceContext, the last result an error: a non-nil one ends
+// the guest and comes out of the call that led here. Any other type is an error. The C pointer of go-ext-wasm is accepted
+// and not needed.
 //
-// The function runs on the goroutine of the call. It may call back into the instance and grow its memory. Singlepass
-// cannot import functions with several results: compiling such a module is ErrUnsupported.
+// The function runs on the goroutine of the call. It may call back into the instance and grow its memory.
 func (i *Imports) AppendFunction(name string, fn any, _ unsafe.Pointer) (*Imports, error) {
 	host, err := defineHost(fn)
 	if err != nil {
