@@ -5,6 +5,7 @@
 
 use crate::engine::wasmergo_compiler;
 use crate::error::{Error, wasmergo_error_kind};
+use crate::module::Compiled;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -59,6 +60,35 @@ impl Abi {
             (Self::Singlepass, Self::Singlepass) => !ty.params().iter().any(float),
             (Self::Singlepass, Self::System) => !ty.results().iter().any(float),
         }
+    }
+}
+
+/// What kinds of code a store has. An exception must not pass through frames of Singlepass: what it tells of the registers
+/// that it saves is wrong, and code that catches the exception would go on with a guest's values in place of its own.
+#[derive(Default)]
+pub(crate) struct Kinds {
+    singlepass: bool,
+    exceptions: bool,
+}
+
+impl Kinds {
+    /// Only code that has a tag can throw.
+    pub fn check(&self, module: &Compiled) -> Result<(), Error> {
+        let singlepass = self.singlepass || module.abi == Abi::Singlepass;
+        let exceptions = self.exceptions || !module.info().tags.is_empty();
+        match singlepass && exceptions {
+            false => Ok(()),
+            true => Err(Error::new(
+                wasmergo_error_kind::Unsupported,
+                "exceptions in a store with code that the compiler singlepass made: use another compiler for all modules of \
+                 the store",
+            )),
+        }
+    }
+
+    pub fn add(&mut self, module: &Compiled) {
+        self.singlepass |= module.abi == Abi::Singlepass;
+        self.exceptions |= !module.info().tags.is_empty();
     }
 }
 

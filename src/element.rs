@@ -3,10 +3,14 @@
 
 use crate::error::{Error, wasmergo_error_kind};
 use crate::instance::wasmergo_instance;
+use std::collections::HashMap;
 use wasmer::wasmparser::{
     BinaryReaderError, ElementItems, ElementKind, ElementSectionReader, Operator, RefType,
 };
-use wasmer_types::{ElemIndex, ExportIndex, GlobalIndex, RawValue, TableIndex, Type};
+use wasmer_types::entity::packed_option::ReservedValue;
+use wasmer_types::{
+    ElemIndex, ExportIndex, FunctionIndex, GlobalIndex, RawValue, TableIndex, Type,
+};
 use wasmer_vm::{TableElement, Trap, VMExtern, VMExternRef, VMFuncRef, VMTable};
 
 /// An element that is the value of an imported global.
@@ -39,7 +43,8 @@ pub(crate) fn of_globals(
                 let Operator::GlobalGet { global_index } = reader.read()? else {
                     continue;
                 };
-                if global_index >= 0x80 {
+                // Null takes three bytes; the end is the last.
+                if reader.original_position() as usize != start + 2 {
                     continue;
                 }
                 nulls.push((start, [REF_NULL, heap_type, END]));
@@ -81,34 +86,47 @@ pub(crate) fn functions(segments: ElementSectionReader<'_>) -> Result<Vec<u32>, 
 }
 
 impl wasmergo_instance {
-    /// Puts the values of globals where an active segment has them, unless a later segment has overwritten the place.
+    /// Copies the active segments again, from the first that has a value of a global: now with these, in the order of the
+    /// segments, and up to the first that is out of bounds, where wasmer stopped.
     pub fn initialize_elements(&self) -> Result<(), Error> {
+        let mut globals = HashMap::new();
         for element in &self.module.notes.elements {
-            let Some(active) = element.active else {
-                continue;
-            };
-            let info = self.module.info();
-            let segments = &info.table_initializers[active as usize..];
-            let place = |segment: usize| -> Result<_, Error> {
-                let segment = &segments[segment];
-                let start = self.constant(&segment.offset_expr)?;
-                Ok((segment.table_index, start, segment.elements.len() as u32))
-            };
-            let (table, start, _) = place(0)?;
-            let index = start + element.item;
-            let mut overwritten = false;
-            for later in 1..segments.len() {
-                let (other, start, len) = place(later)?;
-                overwritten |= other == table && (start..start + len).contains(&index);
+            if let Some(active) = element.active {
+                globals.insert((active as usize, element.item as usize), element);
             }
-            if !overwritten {
-                self.set_element(table, index, self.global_element(element)?)?;
+        }
+        let Some(first) = globals.keys().map(|(segment, _)| *segment).min() else {
+            return Ok(());
+        };
+        let segments = &self.module.info().table_initializers;
+        for (number, segment) in segments.iter().enumerate().skip(first) {
+            let start = self.constant(&segment.offset_expr)? as usize;
+            let size = self.table(segment.table_index)?.get_runtime_size() as usize;
+            if start + segment.elements.len() > size {
+                break;
+            }
+            for (item, function) in segment.elements.iter().enumerate() {
+                let value = match globals.get(&(number, item)) {
+                    Some(element) => self.global_element(element)?,
+                    None => self.function_element(*function),
+                };
+                self.set_element(segment.table_index, (start + item) as u32, value)?;
             }
         }
         Ok(())
     }
 
-    /// The same after table.init has copied elements from a passive segment.
+    fn function_element(&self, function: FunctionIndex) -> RawValue {
+        let funcref = match function == FunctionIndex::reserved_value() {
+            true => 0,
+            false => self.reference(function),
+        };
+        RawValue {
+            u128: funcref as u128,
+        }
+    }
+
+    /// Puts the values of globals in place after table.init has copied elements from a passive segment.
     pub fn initialize_elements_of(
         &self,
         segment: u32,
@@ -118,11 +136,15 @@ impl wasmergo_instance {
         len: u32,
     ) -> Result<(), Error> {
         let table = TableIndex::from_u32(table);
-        for element in &self.module.notes.elements {
-            if element.segment == segment && (from..from + len).contains(&element.item) {
-                let index = to + element.item - from;
-                self.set_element(table, index, self.global_element(element)?)?;
+        let elements = &self.module.notes.elements; // by segment, then item
+        let first =
+            elements.partition_point(|element| (element.segment, element.item) < (segment, from));
+        for element in &elements[first..] {
+            if element.segment != segment || element.item - from >= len {
+                break;
             }
+            let index = to + element.item - from;
+            self.set_element(table, index, self.global_element(element)?)?;
         }
         Ok(())
     }

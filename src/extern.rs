@@ -63,6 +63,14 @@ impl Reference {
 }
 
 impl wasmergo_extern {
+    /// Where what a call of the function needs lies: the function as a reference; 0 for others.
+    pub fn callee_address(&self) -> usize {
+        match &self.item {
+            Item::Function { callee, .. } => std::ptr::from_ref(callee) as usize,
+            Item::Other(_) => 0,
+        }
+    }
+
     /// What a call of the function needs.
     pub fn callee(&self) -> Result<VMCallerCheckedAnyfunc, Error> {
         match &self.item {
@@ -98,15 +106,7 @@ impl wasmergo_extern {
                     let handle = InternalStoreHandle::new(objects, abi::compiled(*callee, ty));
                     return Ok((VMExtern::Function(handle), reference));
                 }
-                let handle = import.get_or_init(|| {
-                    let function = VMFunction {
-                        anyfunc: MaybeInstanceOwned::Instance(NonNull::from(callee)),
-                        kind: VMFunctionKind::Static,
-                        signature: ty,
-                        host_data: Box::new(()),
-                    };
-                    InternalStoreHandle::new(objects, function)
-                });
+                let handle = import.get_or_init(|| self.own_function(callee, ty));
                 same(VMExtern::Function(*handle))
             }
             Item::Other(VMExtern::Function(handle)) => same(VMExtern::Function(*handle)),
@@ -115,6 +115,38 @@ impl wasmergo_extern {
             Item::Other(VMExtern::Global(handle)) => same(VMExtern::Global(*handle)),
             Item::Other(VMExtern::Tag(handle)) => same(VMExtern::Tag(*handle)),
         })
+    }
+
+    /// Makes what `import` makes once for all importers: the function itself.
+    ///
+    /// # Safety
+    /// The caller holds the store.
+    pub unsafe fn prepare_import(&self, importer: Abi) -> Result<(), Error> {
+        let Item::Function { callee, import } = &self.item else {
+            return Ok(());
+        };
+        let store = unsafe { &*self.store };
+        let ty = store.signature(callee)?;
+        let callee_abi = store.abi(callee);
+        let own = importer == callee_abi || !abi::differs(&ty);
+        if !host::is_host(callee) && own && importer.can_import(callee_abi, &ty) {
+            import.get_or_init(|| self.own_function(callee, ty));
+        }
+        Ok(())
+    }
+
+    fn own_function(
+        &self,
+        callee: &VMCallerCheckedAnyfunc,
+        signature: FunctionType,
+    ) -> InternalStoreHandle<VMFunction> {
+        let function = VMFunction {
+            anyfunc: MaybeInstanceOwned::Instance(NonNull::from(callee)),
+            kind: VMFunctionKind::Static,
+            signature,
+            host_data: Box::new(()),
+        };
+        InternalStoreHandle::new(unsafe { self.objects() }, function)
     }
 
     /// # Safety

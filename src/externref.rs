@@ -73,7 +73,7 @@ pub(crate) fn limit_exceptions(objects: &mut StoreObjects) {
 
 /// A guest can keep an exception beyond its call in a global only; while one does, all stay.
 #[cold]
-fn drop_exceptions(objects: &mut StoreObjects) {
+pub(crate) fn drop_exceptions(objects: &mut StoreObjects) {
     let held = objects.iter_globals().any(|global| {
         global.ty().ty == Type::ExceptionRef
             && unsafe { global.vmglobal().as_ref().val.exnref } != 0

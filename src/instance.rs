@@ -9,7 +9,7 @@ use crate::guard::{fallible, guard};
 use crate::host::{self, wasmergo_import};
 use crate::module::{Compiled, wasmergo_module};
 use crate::store::wasmergo_store;
-use crate::{results, stack, thread};
+use crate::{externref, results, stack, thread};
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::HashSet;
 use std::ptr;
@@ -31,8 +31,8 @@ use wasmer_vm::{
 pub struct wasmergo_instance {
     store: *const wasmergo_store,
     /// What the store had before, and has with it.
-    before: Counts,
-    after: Counts,
+    before: State,
+    after: State,
     instance: UnsafeCell<VMInstance>,
     /// The segments that were dropped.
     pub(crate) dropped: RefCell<HashSet<ElemIndex>>,
@@ -69,6 +69,12 @@ unsafe fn link(
     module: &Compiled,
     imports: &[wasmergo_import],
 ) -> Result<(VMInstance, Vec<VMCallerCheckedAnyfunc>), Error> {
+    let types = || module.info().signatures.values();
+    store.signatures.borrow_mut().insert_all(types())?;
+    if module.shares_references {
+        store.signatures.borrow_mut().claim(types(), module.abi)?;
+    }
+    store.has.borrow().check(module)?;
     let resolved = unsafe { resolve(store, module, imports)? };
     let externs: Vec<_> = resolved.iter().map(|(item, _)| clone(item)).collect();
     let objects = unsafe { &mut *store.objects.get() };
@@ -117,30 +123,49 @@ fn clone(item: &VMExtern) -> VMExtern {
     }
 }
 
-/// How many objects a store has: what came after it goes when an instantiation fails.
-#[derive(Clone, Copy, PartialEq)]
-struct Counts([usize; 6]);
+/// How much a store has: what came after it goes when an instantiation fails.
+#[derive(Clone, Copy)]
+struct State {
+    objects: [usize; 5],
+    exceptions: usize,
+    instances: usize,
+    signatures: usize,
+}
 
-impl Counts {
-    fn of(objects: &StoreObjects) -> Self {
-        Self([
-            VMFunction::list(objects).len(),
-            VMTable::list(objects).len(),
-            VMMemory::list(objects).len(),
-            VMGlobal::list(objects).len(),
-            VMTag::list(objects).len(),
-            VMExceptionObj::list(objects).len(),
-        ])
+impl State {
+    fn of(store: &wasmergo_store) -> Self {
+        let objects = unsafe { &*store.objects.get() };
+        Self {
+            objects: [
+                VMFunction::list(objects).len(),
+                VMTable::list(objects).len(),
+                VMMemory::list(objects).len(),
+                VMGlobal::list(objects).len(),
+                VMTag::list(objects).len(),
+            ],
+            exceptions: VMExceptionObj::list(objects).len(),
+            instances: store.instances.borrow().len(),
+            signatures: store.signatures.borrow().mark(),
+        }
     }
 
-    fn restore(&self, objects: &mut StoreObjects) {
-        let [functions, tables, memories, globals, tags, exceptions] = self.0;
+    /// Exceptions aside, which nobody may hold any more.
+    fn same(&self, other: &Self) -> bool {
+        self.objects == other.objects
+            && self.instances == other.instances
+            && self.signatures == other.signatures
+    }
+
+    fn restore(&self, store: &wasmergo_store) {
+        store.discard_instances(self.instances);
+        let objects = unsafe { &mut *store.objects.get() };
+        let [functions, tables, memories, globals, tags] = self.objects;
         VMFunction::list_mut(objects).truncate(functions);
         VMTable::list_mut(objects).truncate(tables);
         VMMemory::list_mut(objects).truncate(memories);
         VMGlobal::list_mut(objects).truncate(globals);
         VMTag::list_mut(objects).truncate(tags);
-        VMExceptionObj::list_mut(objects).truncate(exceptions);
+        store.signatures.borrow_mut().restore(self.signatures);
     }
 }
 
@@ -226,21 +251,24 @@ impl wasmergo_instance {
         imports: &[wasmergo_import],
     ) -> Result<*const Self, Error> {
         thread::find_trap_handler();
-        let types = || module.info().signatures.values();
-        store.signatures.borrow_mut().insert_all(types())?;
-        if module.shares_references {
-            store.signatures.borrow_mut().claim(types(), module.abi)?;
-        }
         store.limit_stack(module.limits.stack_size as usize);
-        let objects = unsafe { &mut *store.objects.get() };
-        let before = Counts::of(objects);
+        for import in imports {
+            if let Some(item) = unsafe { import.item.as_ref() } {
+                // What is made once for all importers must not go with this one.
+                unsafe { item.prepare_import(module.abi)? };
+            }
+        }
+        let before = State::of(store);
         let linked = unsafe { link(store, &module, imports) };
-        let (instance, imported) = linked.inspect_err(|_| before.restore(objects))?;
+        let (instance, imported) = linked.inspect_err(|_| before.restore(store))?;
+        store.has.borrow_mut().add(&module);
         builtin::install(&instance);
+        let mut after = State::of(store);
+        after.instances += 1; // this one
         let instance = Box::new(Self {
             store,
             before,
-            after: Counts::of(objects),
+            after,
             instance: UnsafeCell::new(instance),
             dropped: RefCell::default(),
             dropped_data: RefCell::default(),
@@ -268,6 +296,13 @@ impl wasmergo_instance {
                 store.keep(Item::Other(instance.lookup_by_declaration(*index)))
             }
         })
+    }
+
+    /// A reference to the function.
+    pub(crate) fn reference(&self, function: FunctionIndex) -> usize {
+        let store = unsafe { &*self.store };
+        let function = unsafe { &*store.keep_function(self.callee(function)) };
+        function.callee_address()
     }
 
     /// What a call of the function needs: from the module and this instance alone, which nobody changes.
@@ -304,8 +339,9 @@ impl wasmergo_instance {
     /// it would run too early.
     unsafe fn initialize(&self) -> Result<(), Error> {
         let instance = unsafe { &mut *self.instance.get() };
-        unsafe { instance.finish_instantiation(&stack::VM_CONFIG, None, &[])? };
+        let initialized = unsafe { instance.finish_instantiation(&stack::VM_CONFIG, None, &[]) };
         self.initialize_elements()?;
+        initialized?;
         for data in self.module.artifact.data_initializers() {
             let location = data.location();
             let offset = self.constant(&location.offset_expr())?;
@@ -394,18 +430,19 @@ pub unsafe extern "C" fn wasmergo_instance_discard(instance: *const wasmergo_ins
         let (store, before, after, gives_away) = {
             let instance = unsafe { &*instance };
             let store = unsafe { &*instance.store };
-            (
-                store,
-                instance.before,
-                instance.after,
-                instance.module.gives_references(),
-            )
+            let gives_away = instance.module.gives_references();
+            (store, instance.before, instance.after, gives_away)
         };
-        let objects = unsafe { &mut *store.objects.get() };
-        if gives_away || Counts::of(objects) != after || !store.discard(instance) {
+        if gives_away || !State::of(store).same(&after) {
             return false;
         }
-        before.restore(objects);
+        if State::of(store).exceptions > before.exceptions && store.call.get().is_null() {
+            externref::drop_exceptions(unsafe { &mut *store.objects.get() });
+        }
+        if State::of(store).exceptions > before.exceptions {
+            return false; // they refer to its tags
+        }
+        before.restore(store);
         true
     })
 }

@@ -31,6 +31,7 @@ mod error;
 mod r#extern;
 mod externref;
 mod feature;
+mod frame;
 mod function;
 mod global;
 mod guard;

@@ -13,6 +13,13 @@ pub(crate) struct SignatureTable {
     types: HashMap<u32, FunctionType>,
     /// How functions are called that references lead to, for types where that differs.
     claims: HashMap<u32, Abi>,
+    /// What was added, in that order.
+    log: Vec<Added>,
+}
+
+enum Added {
+    Type(u32),
+    Claim(u32),
 }
 
 impl SignatureTable {
@@ -20,19 +27,41 @@ impl SignatureTable {
     /// noted before.
     pub fn claim<'a>(
         &mut self,
-        types: impl Iterator<Item = &'a FunctionType> + Clone,
+        types: impl Iterator<Item = &'a FunctionType>,
         abi: Abi,
     ) -> Result<(), Error> {
-        let types = types.filter(|ty| abi::differs(ty));
-        for ty in types.clone() {
-            match self.claims.get(&ty.signature_hash()) {
-                Some(other) if *other != abi => return Err(abi::refuse(ty, *other, abi)),
-                _ => {}
+        let before = self.mark();
+        for ty in types.filter(|ty| abi::differs(ty)) {
+            let hash = ty.signature_hash();
+            match self.claims.get(&hash) {
+                Some(other) if *other == abi => {}
+                Some(other) => {
+                    let error = abi::refuse(ty, *other, abi);
+                    self.restore(before);
+                    return Err(error);
+                }
+                None => {
+                    self.claims.insert(hash, abi);
+                    self.log.push(Added::Claim(hash));
+                }
             }
         }
-        self.claims
-            .extend(types.map(|ty| (ty.signature_hash(), abi)));
         Ok(())
+    }
+
+    /// How much was added so far.
+    pub fn mark(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Takes out what was added since the mark.
+    pub fn restore(&mut self, mark: usize) {
+        for added in self.log.drain(mark.min(self.log.len())..) {
+            match added {
+                Added::Type(hash) => drop(self.types.remove(&hash)),
+                Added::Claim(hash) => drop(self.claims.remove(&hash)),
+            }
+        }
     }
 
     /// The type with this hash.
@@ -48,21 +77,19 @@ impl SignatureTable {
         &mut self,
         types: impl Iterator<Item = &'a FunctionType>,
     ) -> Result<(), Error> {
-        let mut added = Vec::new();
+        let before = self.mark();
         for ty in types {
             let hash = ty.signature_hash();
             match self.types.get(&hash) {
                 Some(known) if known == ty => {}
                 Some(known) => {
                     let error = collision(known, ty);
-                    added.iter().for_each(|hash| {
-                        self.types.remove(hash);
-                    });
+                    self.restore(before);
                     return Err(error);
                 }
                 None => {
                     self.types.insert(hash, ty.clone());
-                    added.push(hash);
+                    self.log.push(Added::Type(hash));
                 }
             }
         }

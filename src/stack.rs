@@ -1,8 +1,8 @@
 //! The stacks that guests run on, from the upper end: what a guest may use; the reserve; the guard; wasmer's guard page.
 //!
-//! The guard: Singlepass reserves the space for a call's arguments and results in one step, and that can be larger than
-//! wasmer's page. A guest could step over it, into memory of somebody else. The guard is larger than any such step, and
-//! within the bounds in which wasmer takes a fault for a stack overflow.
+//! The guard: Singlepass reserves space for the results of blocks, and for a call's arguments and results, without touching
+//! it, and that can be more than wasmer's page. A guest could step over it, into memory of somebody else. The guard is larger
+//! than any such step, which `frame.rs` sees to, and within the bounds in which wasmer takes a fault for a stack overflow.
 //!
 //! The reserve: functions of the engine that a guest calls (table.get, memory.copy, ...) run on the guest's stack. When
 //! they raise a trap they collect a backtrace, under locks of the process. If the stack ended there, wasmer would throw
@@ -17,8 +17,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmer_vm::{TrapHandlerFn, VMConfig, drain_stack_pool};
 
-/// More than the largest frame that is entered without touching its pages: 1,000 parameters and 1,000 results of 16 bytes.
-const GUARD: usize = 64 << 10;
+/// More than any frame that is entered without touching its pages. It is address space only.
+pub(crate) const GUARD: usize = 1 << 20;
 
 /// More than what the engine does on a guest's stack takes, backtraces above all.
 const RESERVE: usize = 128 << 10;

@@ -1,6 +1,6 @@
 //! Stores: what instances share. A store is used by one call chain at a time; the Go side's gate sees to it.
 
-use crate::abi::Abi;
+use crate::abi::{Abi, Kinds};
 use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
@@ -12,7 +12,6 @@ use crate::stack;
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
-use std::ptr;
 use std::sync::{Mutex, MutexGuard};
 use wasmer_types::FunctionType;
 use wasmer_vm::{StoreObjects, VMCallerCheckedAnyfunc, VMContext};
@@ -28,6 +27,8 @@ pub struct wasmergo_store {
     pub(crate) objects: UnsafeCell<StoreObjects>,
     #[allow(clippy::vec_box)] // the Go side holds their addresses
     pub(crate) instances: RefCell<Vec<Box<wasmergo_instance>>>,
+    /// What kinds of code there are.
+    pub(crate) has: RefCell<Kinds>,
     /// The instances by their contexts.
     pub(crate) contexts: RefCell<HashMap<usize, *const wasmergo_instance>>,
     pub(crate) signatures: RefCell<SignatureTable>,
@@ -88,18 +89,15 @@ impl wasmergo_store {
         kept
     }
 
-    /// Frees an instance that nobody can have come to know, the last that was made.
-    pub fn discard(&self, instance: *const wasmergo_instance) -> bool {
-        let mut instances = self.instances.borrow_mut();
-        let Some(last) = instances.pop_if(|last| ptr::eq(&raw const **last, instance)) else {
-            return false;
-        };
-        let context = unsafe { (*last.vm()).vmctx_ptr() } as usize;
-        self.contexts.borrow_mut().remove(&context);
-        // Another instance may come to lie in the same place.
-        let functions = &mut self.externs().functions;
-        functions.retain(|(_, of), _| *of != context);
-        true
+    /// Frees the instances after the first `kept`, which nobody can have come to know.
+    pub fn discard_instances(&self, kept: usize) {
+        for instance in self.instances.borrow_mut().drain(kept..).rev() {
+            let context = unsafe { (*instance.vm()).vmctx_ptr() } as usize;
+            self.contexts.borrow_mut().remove(&context);
+            // Another instance may come to lie in the same place.
+            let functions = &mut self.externs().functions;
+            functions.retain(|(_, of), _| *of != context);
+        }
     }
 
     /// The type of a function of this store.
@@ -159,6 +157,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             id,
             objects: UnsafeCell::default(),
             instances: RefCell::default(),
+            has: RefCell::default(),
             contexts: RefCell::default(),
             signatures: RefCell::default(),
             stack_limit: Cell::new(0),

@@ -1,9 +1,10 @@
 //! Validation before any compiler sees a module: it gives the offset and the function of the first error, and it is
 //! where type collisions and component binaries are found.
 
-use crate::engine::wasmergo_engine;
+use crate::engine::{wasmergo_compiler, wasmergo_engine};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
+use crate::frame;
 use crate::instruction;
 use crate::signature::SignatureTable;
 use std::borrow::Cow;
@@ -59,6 +60,9 @@ pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Er
     refuse_unknown(binary, engine).map_err(|error| invalid(binary, &error, engine))??;
     let types = function_types(binary).map_err(|error| invalid(binary, &error, engine))??;
     SignatureTable::default().insert_all(types.iter())?;
+    if engine.compiler == wasmergo_compiler::Singlepass {
+        frame::refuse_large(binary).map_err(|error| invalid(binary, &error, engine))??;
+    }
     Ok(())
 }
 
@@ -258,7 +262,7 @@ fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{wasmergo_compiler, wasmergo_engine_config, wasmergo_limits};
+    use crate::engine::{wasmergo_engine_config, wasmergo_limits};
 
     fn engine() -> std::sync::Arc<wasmergo_engine> {
         let engine = wasmergo_engine::new(&wasmergo_engine_config {
