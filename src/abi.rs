@@ -6,6 +6,7 @@
 use crate::engine::wasmergo_compiler;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::module::Compiled;
+use crate::stack;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -165,6 +166,7 @@ pub(crate) fn dynamic(
 
 /// Runs on the guest's stack; nothing here has a destructor.
 unsafe extern "C-unwind" fn forward(adapter: &Adapter, values: *mut RawValue) {
+    stack::check();
     let callee = &adapter.ctx;
     unsafe { (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, values) }
 }

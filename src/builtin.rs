@@ -1,5 +1,5 @@
-//! Functions of the engine that compiled code calls through a table of addresses beside each instance, where wasmer's are
-//! wrong:
+//! Functions of the engine that compiled code calls through a table of addresses beside each instance. All return by way of
+//! `closing`; and some are ours, where wasmer's are wrong:
 //!
 //! - memory.fill, .copy and .init add offset and length in 32 bits, so that an end at exactly 4 GiB lies outside of every
 //!   memory. Ours do these cases, and leave all others to wasmer's.
@@ -9,54 +9,116 @@
 
 use crate::function::Call;
 use crate::instance::wasmergo_instance;
+use crate::stack;
 use crate::table::can_grow;
+use crate::thread::stack_pointer;
+use std::fmt;
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmer_types::{DataIndex, ElemIndex, ExportIndex, MemoryIndex, TableIndex, TrapCode, Type};
 use wasmer_vm::libcalls::{
-    wasmer_vm_data_drop, wasmer_vm_elem_drop, wasmer_vm_imported_memory32_fill,
-    wasmer_vm_imported_table_grow, wasmer_vm_memory32_copy, wasmer_vm_memory32_fill,
-    wasmer_vm_memory32_init, wasmer_vm_raise_trap, wasmer_vm_table_grow, wasmer_vm_table_init,
+    wasmer_vm_alloc_exception, wasmer_vm_data_drop, wasmer_vm_elem_drop,
+    wasmer_vm_imported_memory32_fill, wasmer_vm_imported_table_grow, wasmer_vm_memory32_copy,
+    wasmer_vm_memory32_fill, wasmer_vm_memory32_init, wasmer_vm_raise_trap, wasmer_vm_table_grow,
+    wasmer_vm_table_init,
 };
 use wasmer_vm::{
-    LinearMemory, VMBuiltinFunctionIndex, VMContext, VMExtern, VMInstance, on_host_stack,
+    LinearMemory, StoreObject, VMBuiltinFunctionIndex, VMContext, VMExceptionObj, VMExtern,
+    VMInstance, on_host_stack, raise_user_trap,
 };
+
+const COUNT: usize = VMBuiltinFunctionIndex::builtin_functions_total_number() as usize;
+
+/// What the entries of the table lead to: wasmer's functions and ours.
+static TARGETS: [AtomicUsize; COUNT] = [const { AtomicUsize::new(0) }; COUNT];
+
+/// Whatever the function: none has more arguments, and all are integers or addresses.
+type Function = unsafe extern "C-unwind" fn(usize, usize, usize, usize, usize, usize) -> usize;
+
+/// Calls a function of the table, and closes the reserve of the stack if that opened it: it is not for the guest.
+unsafe extern "C-unwind" fn closing<const INDEX: usize>(
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> usize {
+    let target = TARGETS[INDEX].load(Ordering::Relaxed);
+    let result = unsafe { std::mem::transmute::<usize, Function>(target)(a, b, c, d, e, f) };
+    stack::close_opened();
+    result
+}
+
+macro_rules! closing {
+    ($($index:literal)*) => { [$(closing::<$index>,)*] };
+}
+
+const CLOSING: [Function; COUNT] = closing!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29
+    30 31 32 33 34 35);
 
 /// Puts our functions into the instance's table.
 pub(crate) fn install(instance: &VMInstance) {
     type Index = VMBuiltinFunctionIndex;
-    let functions = [
-        (Index::get_memory_copy_index(), copy as *const () as usize),
-        (Index::get_memory_fill_index(), fill as *const () as usize),
-        (
-            Index::get_imported_memory_fill_index(),
-            imported_fill as *const () as usize,
-        ),
-        (Index::get_memory_init_index(), init as *const () as usize),
-        (
-            Index::get_table_grow_index(),
-            table_grow as *const () as usize,
-        ),
-        (
-            Index::get_imported_table_grow_index(),
-            imported_table_grow as *const () as usize,
-        ),
-        (
-            Index::get_table_init_index(),
-            table_init as *const () as usize,
-        ),
-        (
-            Index::get_data_drop_index(),
-            data_drop as *const () as usize,
-        ),
-        (
-            Index::get_elem_drop_index(),
-            elem_drop as *const () as usize,
-        ),
+    static ONCE: Once = Once::new();
+    let first = instance
+        .vmoffsets()
+        .vmctx_builtin_function(Index::get_memory32_grow_index());
+    let table = instance
+        .vmctx_ptr()
+        .cast::<u8>()
+        .wrapping_add(first as usize);
+    let table = unsafe { &mut *table.cast::<[usize; COUNT]>() };
+    ONCE.call_once(|| {
+        let ours = [
+            (Index::get_memory_copy_index(), copy as *const () as usize),
+            (Index::get_memory_fill_index(), fill as *const () as usize),
+            (
+                Index::get_imported_memory_fill_index(),
+                imported_fill as *const () as usize,
+            ),
+            (Index::get_memory_init_index(), init as *const () as usize),
+            (
+                Index::get_data_drop_index(),
+                data_drop as *const () as usize,
+            ),
+            (
+                Index::get_table_grow_index(),
+                table_grow as *const () as usize,
+            ),
+            (
+                Index::get_imported_table_grow_index(),
+                imported_table_grow as *const () as usize,
+            ),
+            (
+                Index::get_table_init_index(),
+                table_init as *const () as usize,
+            ),
+            (
+                Index::get_elem_drop_index(),
+                elem_drop as *const () as usize,
+            ),
+            (
+                Index::get_imported_alloc_exception_index(),
+                alloc_exception as *const () as usize,
+            ),
+        ];
+        for (target, wasmers) in TARGETS.iter().zip(table.iter()) {
+            target.store(*wasmers, Ordering::Relaxed);
+        }
+        for (index, function) in ours {
+            TARGETS[index.index() as usize].store(function, Ordering::Relaxed);
+        }
+    });
+    // These two do not return.
+    let leave = [
+        Index::get_raise_trap_index(),
+        Index::get_imported_throw_index(),
     ];
-    let offsets = instance.vmoffsets();
-    for (index, function) in functions {
-        let offset = offsets.vmctx_builtin_function(index) as usize;
-        let slot = instance.vmctx_ptr().cast::<u8>().wrapping_add(offset);
-        unsafe { slot.cast::<usize>().write(function) };
+    for (index, entry) in table.iter_mut().enumerate() {
+        if !leave.iter().any(|other| other.index() as usize == index) {
+            *entry = CLOSING[index] as *const () as usize;
+        }
     }
 }
 
@@ -286,4 +348,49 @@ unsafe extern "C" fn elem_drop(context: *mut VMContext, segment: u32) {
         }
     });
     unsafe { wasmer_vm_elem_drop(context, segment) }
+}
+
+/// A guest that throws more in one call is ended: wasmer keeps all exceptions until then, each with a backtrace, which takes
+/// about as much memory as the guest has used of its stack.
+const EXCEPTIONS: usize = 1 << 20;
+const BACKTRACES: usize = 1 << 30;
+
+#[derive(Debug)]
+struct TooManyExceptions;
+
+impl fmt::Display for TooManyExceptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many exceptions in one call")
+    }
+}
+
+impl std::error::Error for TooManyExceptions {}
+
+/// On the host's stack, where there is room for making the backtrace.
+unsafe extern "C-unwind" fn alloc_exception(context: *mut VMContext, tag: u32) -> u32 {
+    let depth = Call::current().map_or(0, |call| call.stack.get() - stack_pointer());
+    let made = on_host_stack(|| {
+        if let Some(instance) = running(context)
+            && too_many(instance, depth)
+        {
+            return None;
+        }
+        Some(unsafe { wasmer_vm_alloc_exception(context, tag) })
+    });
+    match made {
+        Some(exception) => exception,
+        None => unsafe { raise_user_trap(Box::new(TooManyExceptions)) },
+    }
+}
+
+fn too_many(instance: &wasmergo_instance, depth: usize) -> bool {
+    let store = instance.store();
+    let count = VMExceptionObj::list(instance.objects()).len();
+    let kept = if count == 0 {
+        0
+    } else {
+        store.backtraces.get()
+    };
+    store.backtraces.set(kept + depth);
+    count >= EXCEPTIONS || kept + depth > BACKTRACES
 }

@@ -7,9 +7,6 @@ use crate::table;
 use wasmer_types::Type;
 use wasmer_vm::{StoreObject, StoreObjects, VMExceptionObj, VMTable};
 
-/// Exceptions that are kept before it is looked whether any of them is still needed.
-const EXCEPTIONS: usize = 1024;
-
 /// Sets a bit in `held` for each value that guests hold: that of number 1 is the lowest of the first word. Numbers beyond
 /// `len` words are left out.
 ///
@@ -62,11 +59,10 @@ pub unsafe extern "C" fn wasmergo_store_externrefs(
     });
 }
 
-/// Frees the exceptions of a store in which no guest runs, if there are many: wasmer itself keeps them as long as the
-/// store.
+/// Frees the exceptions of a store in which no guest runs: wasmer itself keeps them as long as the store.
 #[inline(always)]
 pub(crate) fn limit_exceptions(objects: &mut StoreObjects) {
-    if VMExceptionObj::list(objects).len() > EXCEPTIONS {
+    if !VMExceptionObj::list(objects).is_empty() {
         drop_exceptions(objects);
     }
 }

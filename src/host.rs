@@ -7,7 +7,7 @@ use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::{fallible, guard};
 use crate::instance::wasmergo_instance;
 use crate::store::wasmergo_store;
-use crate::thread;
+use crate::{stack, thread};
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -95,6 +95,7 @@ unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
     if let Some(failure) = failure {
         unsafe { raise_user_trap(failure) }
     }
+    stack::close_opened();
 }
 
 /// The same for a host function that is called as an export.

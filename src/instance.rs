@@ -327,6 +327,10 @@ impl wasmergo_instance {
         self.instance.get()
     }
 
+    pub(crate) fn store(&self) -> &wasmergo_store {
+        unsafe { &*self.store }
+    }
+
     /// The objects of its store, which the caller holds.
     #[allow(clippy::mut_from_ref)]
     pub(crate) fn objects(&self) -> &mut StoreObjects {

@@ -2,6 +2,7 @@
 //! made to import a function without results, and to read them from globals that are added to the module.
 
 use crate::error::{Error, wasmergo_error_kind};
+use crate::stack;
 use std::any::Any;
 use std::ffi::c_void;
 use wasmer::wasmparser::{
@@ -206,6 +207,7 @@ pub(crate) unsafe fn connect(
 
 /// Runs on the guest's stack; nothing here has a destructor.
 unsafe extern "C-unwind" fn enter(context: *mut Context, arguments: *const RawValue) {
+    stack::check();
     unsafe {
         let adapter = &raw mut (*context).ctx;
         let values = (*adapter).values.as_mut_ptr();

@@ -7,7 +7,7 @@
 //! The reserve: functions of the engine that a guest calls (table.get, memory.copy, ...) run on the guest's stack. When
 //! they raise a trap they collect a backtrace, under locks of the process. If the stack ended there, wasmer would throw
 //! their frames away with the locks held, and every later trap would wait for ever. So compiled code faults at the reserve
-//! as at the guard, but the engine's own code gets it, for the rest of the call.
+//! as at the guard, but the engine's own code gets it, until it returns to the guest.
 
 use crate::function::Call;
 use crate::thread::stack_pointer;
@@ -15,6 +15,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use wasmer_types::TrapCode;
+use wasmer_vm::libcalls::wasmer_vm_raise_trap;
 use wasmer_vm::{TrapHandlerFn, VMConfig, drain_stack_pool};
 
 /// More than any frame that is entered without touching its pages. It is address space only.
@@ -108,6 +110,24 @@ pub(crate) unsafe fn free(end: usize, limit: usize) {
     if end != 0 {
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         unsafe { libc::munmap((end - size(limit) - page) as *mut _, size(limit) + page) };
+    }
+}
+
+/// Closes the reserve of the running call's stack, if it is open, before the guest goes on.
+#[inline(always)]
+pub(crate) fn close_opened() {
+    if let Some(call) = Call::current()
+        && call.reserve_open.replace(false)
+    {
+        close_reserve(call.stack.get(), call.limit);
+    }
+}
+
+/// Ends the guest if the reserve is open: what comes next is a guest's code again, and the reserve is not for it.
+#[inline(always)]
+pub(crate) fn check() {
+    if Call::current().is_some_and(|call| call.reserve_open.get()) {
+        unsafe { wasmer_vm_raise_trap(TrapCode::StackOverflow) }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct wasmergo_store {
     pub(crate) objects: UnsafeCell<StoreObjects>,
     #[allow(clippy::vec_box)] // the Go side holds their addresses
     pub(crate) instances: RefCell<Vec<Box<wasmergo_instance>>>,
+    /// How much of the stack was in use when the exceptions were thrown, added up.
+    pub(crate) backtraces: Cell<usize>,
     /// What kinds of code there are.
     pub(crate) has: RefCell<Kinds>,
     /// The instances by their contexts.
@@ -157,6 +159,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             id,
             objects: UnsafeCell::default(),
             instances: RefCell::default(),
+            backtraces: Cell::new(0),
             has: RefCell::default(),
             contexts: RefCell::default(),
             signatures: RefCell::default(),

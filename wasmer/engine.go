@@ -76,7 +76,7 @@ type EngineConfig struct {
 	// MaxMemoryPages bounds each memory in pages of 64 KiB, up to 65536; 0 means 65536. A larger initial size is
 	// ErrResource; growth beyond it fails as beyond the memory's own maximum.
 	MaxMemoryPages int
-	// MaxTableElements bounds each table; 0 means 10,000,000. As for MaxMemoryPages.
+	// MaxTableElements bounds each table, up to 2^27 elements; 0 means 10,000,000. As for MaxMemoryPages.
 	MaxTableElements int
 	// MaxInstances bounds how many instances may be made in one store, closed ones included, which stay there until the
 	// store is closed; 0 means no bound. One more is ErrResource.
@@ -88,6 +88,7 @@ const (
 	defaultStackSize     = 1 << 20
 	maxStackSize         = 1 << 30
 	defaultTableElements = 10_000_000
+	maxTableElements     = 1 << 27
 )
 
 func (c EngineConfig) withDefaults() EngineConfig {
@@ -109,7 +110,7 @@ func (c EngineConfig) check() error {
 		{"MaxCallDepth", c.MaxCallDepth, math.MaxInt},
 		{"StackSize", c.StackSize, maxStackSize},
 		{"MaxMemoryPages", c.MaxMemoryPages, maxMemoryPages},
-		{"MaxTableElements", c.MaxTableElements, math.MaxInt32},
+		{"MaxTableElements", c.MaxTableElements, maxTableElements},
 		{"MaxInstances", c.MaxInstances, math.MaxInt},
 	} {
 		if field.value < 0 || field.value > field.max {

@@ -1,6 +1,8 @@
 package wasmer
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -17,6 +19,32 @@ type Extern interface {
 	owner() *Store
 	// resolve gives the item to an instance that imports it, with the store entered.
 	resolve(importer *Instance) (ffi.Import, error)
+}
+
+// checkExtern refuses nil, and what only embeds an extern.
+func checkExtern(extern Extern) error {
+	null := true
+	switch extern := extern.(type) {
+	case *Function:
+		null = extern == nil
+	case *Memory:
+		null = extern == nil
+	case *Table:
+		null = extern == nil
+	case *Tag:
+		null = extern == nil
+	case *Global:
+		if null = extern == nil; !null && extern.err != nil {
+			return extern.err
+		}
+	case nil:
+	default:
+		return fmt.Errorf("is a %T, want a *Function, *Memory, *Table, *Global or *Tag", extern)
+	}
+	if null || extern.owner() == nil {
+		return errors.New("is nil")
+	}
+	return nil
 }
 
 // Tag identifies exceptions that guests throw and catch; it can be passed on from instance to instance.

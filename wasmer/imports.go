@@ -3,7 +3,6 @@ package wasmer
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"strings"
 	"sync"
 	"unsafe"
@@ -87,15 +86,11 @@ func (i *Imports) Extern(module, name string, extern Extern) *Imports {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	global, isGlobal := extern.(*Global)
-	switch {
-	case extern == nil || reflect.ValueOf(extern).IsNil():
-		i.keep(fmt.Errorf("wasmer: imports: %q.%q is nil", module, name))
-	case isGlobal && global.err != nil:
-		i.keep(fmt.Errorf("wasmer: imports: %q.%q: %w", module, name, global.err))
-	case i.closed:
+	if err := checkExtern(extern); err != nil {
+		i.keep(fmt.Errorf("wasmer: imports: %q.%q %w", module, name, err))
+	} else if i.closed {
 		i.keep(ErrClosed)
-	default:
+	} else {
 		i.items[importKey{module, name}] = importItem{extern: extern}
 	}
 	return i

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -187,11 +186,8 @@ func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *I
 	i := &Instance{store: s, items: maps.Clone(externs)}
 	for _, item := range slices.Sorted(maps.Keys(externs)) {
 		extern := externs[item]
-		if extern == nil || reflect.ValueOf(extern).IsNil() {
-			return nil, fmt.Errorf("wasmer: instance %q: %q is nil", name, item)
-		}
-		if global, ok := extern.(*Global); ok && global.err != nil {
-			return nil, fmt.Errorf("wasmer: instance %q: %q: %w", name, item, global.err)
+		if err := checkExtern(extern); err != nil {
+			return nil, fmt.Errorf("wasmer: instance %q: %q %w", name, item, err)
 		}
 		if extern.owner() != s {
 			return nil, fmt.Errorf("%w: instance %q: %q", ErrStoreMismatch, name, item)
@@ -268,10 +264,8 @@ func (i *Instance) Extern(name string) (Extern, error) {
 	if i == nil || i.closed.Load() {
 		return nil, ErrClosed
 	}
-	for position, export := range i.exports {
-		if export.Name == name {
-			return i.export(position)
-		}
+	if position, ok := i.position(name); ok {
+		return i.export(position)
 	}
 	return nil, fmt.Errorf("%w: no export %q", ErrNotFound, name)
 }
