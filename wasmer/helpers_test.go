@@ -124,3 +124,11 @@ func keepOf(kept **wasmer.Function) dynamicFunction {
 		return nil, nil
 	}
 }
+
+// instantiateNamed instantiates a module without a list of imports under a name of the store.
+func instantiateNamed(t testing.TB, store *wasmer.Store, engine *wasmer.Engine, name, text string) *wasmer.Instance {
+	t.Helper()
+	instance, err := store.Instantiate(background, name, compile(t, engine, text), nil)
+	require.NoError(t, err)
+	return instance
+}

@@ -86,7 +86,8 @@ func (v Value) IsReference() bool { return v.typ.IsReference() }
 // IsNull reports whether the value is a null reference.
 func (v Value) IsNull() bool { return v.typ.IsReference() && v.ref == nil }
 
-// ToFuncRef gives the function that a funcref refers to; nil for null and other types.
+// ToFuncRef gives the function that a funcref refers to, the same one each time: that of Instance.Function if it was looked
+// up before. It is nil for null and other types.
 func (v Value) ToFuncRef() *Function {
 	f, _ := v.ref.(*Function)
 	if v.typ != ValueTypeFuncRef {
