@@ -1,7 +1,7 @@
 //! References to values of the host. A guest holds the number of a value, the Go side a table of the values by number.
 //! What the guest's tables and globals still hold can be found here whenever no guest runs.
 
-use crate::guard::infallible;
+use crate::guard::guard;
 use crate::store::wasmergo_store;
 use crate::table;
 use wasmer_types::Type;
@@ -18,11 +18,11 @@ pub unsafe extern "C" fn wasmergo_store_externrefs(
     held: *mut u64,
     len: usize,
 ) {
-    infallible(|| {
-        let held = match len {
-            0 => return,
-            _ => unsafe { std::slice::from_raw_parts_mut(held, len) },
-        };
+    let held = match len {
+        0 => return,
+        _ => unsafe { std::slice::from_raw_parts_mut(held, len) },
+    };
+    let found = guard(|| {
         let mut hold = |number: u64| {
             let bit = number.wrapping_sub(1);
             if let Some(word) = held.get_mut((bit / 64) as usize) {
@@ -56,7 +56,11 @@ pub unsafe extern "C" fn wasmergo_store_externrefs(
                 }
             }
         }
+        Ok(())
     });
+    if found.is_err() {
+        held.fill(u64::MAX); // nothing is let go
+    }
 }
 
 /// Frees the exceptions of a store in which no guest runs: wasmer itself keeps them as long as the store.

@@ -3,6 +3,7 @@
 use crate::abi;
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::engine::wasmergo_engine;
+use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::{fallible, guard};
 use crate::instance::wasmergo_instance;
@@ -172,8 +173,10 @@ pub unsafe extern "C" fn wasmergo_function_new(
             function: number,
         };
         let instance = wasmergo_instance::create(store, module, &[import])?;
-        let function = unsafe { &*instance }.export(0);
-        unsafe { out.write(function.unwrap_or(std::ptr::null())) };
+        let function = unsafe { &*instance }.export(0).ok_or_else(|| {
+            Error::new(wasmergo_error_kind::Internal, "a forwarder exports nothing")
+        })?;
+        unsafe { out.write(function) };
         Ok(())
     })
 }

@@ -61,8 +61,8 @@ fn get(table: &wasmergo_extern) -> Result<&mut VMTable, Error> {
 /// Whether the system has memory for a table of this size to become that large. wasmer ends the process where it has not.
 pub(crate) fn can_grow(from: u32, to: u32) -> bool {
     const SMALL: u32 = 4096;
-    // wasmer's vector doubles.
-    let elements = to.max(from.saturating_mul(2)) as usize;
+    // wasmer's vector doubles, and may be half empty.
+    let elements = to.max(from.saturating_mul(4)) as usize;
     to <= SMALL || Vec::<u64>::new().try_reserve_exact(elements).is_ok()
 }
 

@@ -62,8 +62,8 @@ var neverClosed atomic.Bool
 // fn is given a value for each parameter, and must return one for each result, of its type: else the guest ends with an
 // error. The slices belong to fn until it returns. An error or panic ends the guest as for Imports.AppendFunction. ctx is
 // the context of the call that led here. The caller's instance is nil when the host calls, or a guest does through a
-// reference. Types with exnref are ErrUnsupported; other types that the compiler does not support are refused when the
-// function is first used.
+// reference. Types with exnref are ErrUnsupported; types that the compiler of the store's engine does not support are refused
+// when the function is first used.
 func (s *Store) NewFunction(typ FunctionType,
 	fn func(ctx context.Context, caller *Caller, args []Value) ([]Value, error), cost uint64,
 ) (*Function, error) {
