@@ -39,6 +39,7 @@ mod host;
 mod inspect;
 mod instance;
 mod instruction;
+mod link;
 mod memory;
 mod module;
 mod prepare;
