@@ -127,16 +127,22 @@ pub(crate) fn adapter(callee: VMCallerCheckedAnyfunc, ty: FunctionType) -> VMFun
         address: forward as *const VMFunctionBody,
         ctx: callee,
     });
+    in_place_of(callee, ty, context)
+}
+
+/// A function with a context of its own, whose record is otherwise that of the callee.
+pub(crate) fn in_place_of<T: 'static>(
+    callee: VMCallerCheckedAnyfunc,
+    ty: FunctionType,
+    context: Box<VMDynamicFunctionContext<T>>,
+) -> VMFunction {
     let host_env = std::ptr::from_ref(&*context).cast_mut().cast::<c_void>();
-    dynamic(
-        VMCallerCheckedAnyfunc {
-            func_ptr: std::ptr::null(),
-            vmctx: VMFunctionContext { host_env },
-            ..callee
-        },
-        ty,
-        context,
-    )
+    let anyfunc = VMCallerCheckedAnyfunc {
+        func_ptr: std::ptr::null(),
+        vmctx: VMFunctionContext { host_env },
+        ..callee
+    };
+    dynamic(anyfunc, ty, context)
 }
 
 /// A compiled function under a record of its own.

@@ -13,7 +13,7 @@ use crate::stack;
 use crate::table::can_grow;
 use crate::thread::stack_pointer;
 use std::fmt;
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmer_types::{DataIndex, ElemIndex, ExportIndex, MemoryIndex, TableIndex, TrapCode, Type};
 use wasmer_vm::libcalls::{
@@ -57,10 +57,10 @@ macro_rules! closing {
 const CLOSING: [Function; COUNT] = closing!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29
     30 31 32 33 34 35);
 
-/// Puts our functions into the instance's table.
+/// Puts our table in the place of wasmer's, which is the same for all instances.
 pub(crate) fn install(instance: &VMInstance) {
     type Index = VMBuiltinFunctionIndex;
-    static ONCE: Once = Once::new();
+    static OURS: OnceLock<[usize; COUNT]> = OnceLock::new();
     let first = instance
         .vmoffsets()
         .vmctx_builtin_function(Index::get_memory32_grow_index());
@@ -69,7 +69,7 @@ pub(crate) fn install(instance: &VMInstance) {
         .cast::<u8>()
         .wrapping_add(first as usize);
     let table = unsafe { &mut *table.cast::<[usize; COUNT]>() };
-    ONCE.call_once(|| {
+    *table = *OURS.get_or_init(|| {
         let ours = [
             (Index::get_memory_copy_index(), copy as *const () as usize),
             (Index::get_memory_fill_index(), fill as *const () as usize),
@@ -109,17 +109,16 @@ pub(crate) fn install(instance: &VMInstance) {
         for (index, function) in ours {
             TARGETS[index.index() as usize].store(function, Ordering::Relaxed);
         }
-    });
-    // These two do not return.
-    let leave = [
-        Index::get_raise_trap_index(),
-        Index::get_imported_throw_index(),
-    ];
-    for (index, entry) in table.iter_mut().enumerate() {
-        if !leave.iter().any(|other| other.index() as usize == index) {
-            *entry = CLOSING[index] as *const () as usize;
+        let mut all = CLOSING.map(|entry| entry as *const () as usize);
+        // These two do not return.
+        for index in [
+            Index::get_raise_trap_index(),
+            Index::get_imported_throw_index(),
+        ] {
+            all[index.index() as usize] = table[index.index() as usize];
         }
-    }
+        all
+    });
 }
 
 fn overflows(offset: u32, len: u32) -> bool {

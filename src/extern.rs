@@ -62,6 +62,39 @@ impl Reference {
     }
 }
 
+/// How a module's code comes to an imported function.
+enum Way {
+    /// The function itself, made once for all importers.
+    Itself,
+    /// The same, under a record of its own, because references must lead elsewhere.
+    Record,
+    Adapter,
+    /// A trampoline of the module to a host function.
+    Host,
+}
+
+impl Way {
+    fn to(
+        importer: Abi,
+        callee: &VMCallerCheckedAnyfunc,
+        store: &wasmergo_store,
+        ty: &FunctionType,
+    ) -> Self {
+        if host::is_host(callee) {
+            return Self::Host;
+        }
+        let abi = store.abi(callee);
+        match (
+            importer.can_import(abi, ty),
+            importer == abi || !abi::differs(ty),
+        ) {
+            (false, _) => Self::Adapter,
+            (true, true) => Self::Itself,
+            (true, false) => Self::Record,
+        }
+    }
+}
+
 impl wasmergo_extern {
     /// Where what a call of the function needs lies: the function as a reference; 0 for others.
     pub fn callee_address(&self) -> usize {
@@ -89,25 +122,24 @@ impl wasmergo_extern {
             Item::Function { callee, import } => {
                 let store = unsafe { &*self.store };
                 let ty = store.signature(callee)?;
-                let objects = unsafe { self.objects() };
-                if host::is_host(callee) {
-                    let reference = Reference::to_host(importer, &ty);
+                let (reference, function) = match Way::to(importer, callee, store, &ty) {
+                    Way::Itself => {
+                        let handle = import.get_or_init(|| self.itself(callee, ty));
+                        return Ok(same(VMExtern::Function(*handle)));
+                    }
                     // Its data is another's. Of the type () it would be taken for a compiled function.
-                    let function = abi::dynamic(*callee, ty, Box::new(true));
-                    let handle = InternalStoreHandle::new(objects, function);
-                    return Ok((VMExtern::Function(handle), reference));
-                }
-                let reference = Reference::to_compiled(importer, store.abi(callee), callee, &ty);
-                if !importer.can_import(store.abi(callee), &ty) {
-                    let handle = InternalStoreHandle::new(objects, abi::adapter(*callee, ty));
-                    return Ok((VMExtern::Function(handle), reference));
-                }
-                if matches!(reference, Reference::Forwarder) {
-                    let handle = InternalStoreHandle::new(objects, abi::compiled(*callee, ty));
-                    return Ok((VMExtern::Function(handle), reference));
-                }
-                let handle = import.get_or_init(|| self.own_function(callee, ty));
-                same(VMExtern::Function(*handle))
+                    Way::Host => (
+                        Reference::to_host(importer, &ty),
+                        abi::dynamic(*callee, ty, Box::new(true)),
+                    ),
+                    Way::Adapter => (
+                        Reference::to_compiled(importer, store.abi(callee), callee, &ty),
+                        abi::adapter(*callee, ty),
+                    ),
+                    Way::Record => (Reference::Forwarder, abi::compiled(*callee, ty)),
+                };
+                let handle = InternalStoreHandle::new(unsafe { self.objects() }, function);
+                (VMExtern::Function(handle), reference)
             }
             Item::Other(VMExtern::Function(handle)) => same(VMExtern::Function(*handle)),
             Item::Other(VMExtern::Memory(handle)) => same(VMExtern::Memory(*handle)),
@@ -127,15 +159,13 @@ impl wasmergo_extern {
         };
         let store = unsafe { &*self.store };
         let ty = store.signature(callee)?;
-        let callee_abi = store.abi(callee);
-        let own = importer == callee_abi || !abi::differs(&ty);
-        if !host::is_host(callee) && own && importer.can_import(callee_abi, &ty) {
-            import.get_or_init(|| self.own_function(callee, ty));
+        if let Way::Itself = Way::to(importer, callee, store, &ty) {
+            import.get_or_init(|| self.itself(callee, ty));
         }
         Ok(())
     }
 
-    fn own_function(
+    fn itself(
         &self,
         callee: &VMCallerCheckedAnyfunc,
         signature: FunctionType,

@@ -65,7 +65,7 @@ pub unsafe extern "C" fn wasmergo_store_externrefs(
 
 /// Frees the exceptions of a store in which no guest runs: wasmer itself keeps them as long as the store.
 #[inline(always)]
-pub(crate) fn limit_exceptions(objects: &mut StoreObjects) {
+pub(crate) fn forget_exceptions(objects: &mut StoreObjects) {
     if !VMExceptionObj::list(objects).is_empty() {
         drop_exceptions(objects);
     }

@@ -100,7 +100,7 @@ where
         stack::drain();
     }
     if call.outer.is_null() {
-        externref::limit_exceptions(unsafe { &mut *store.objects.get() });
+        externref::forget_exceptions(unsafe { &mut *store.objects.get() });
     }
     match result {
         Ok(Ok(())) => WASMERGO_OK,

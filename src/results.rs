@@ -3,8 +3,6 @@
 
 use crate::error::{Error, wasmergo_error_kind};
 use crate::stack;
-use std::any::Any;
-use std::ffi::c_void;
 use wasmer::wasmparser::{
     BinaryReaderError, CompositeInnerType, Operator, Parser, Payload, TypeRef,
 };
@@ -17,7 +15,7 @@ use wasmer_types::{
 };
 use wasmer_vm::{
     StoreObjects, VMCallerCheckedAnyfunc, VMDynamicFunctionContext, VMExtern, VMFunction,
-    VMFunctionBody, VMFunctionContext, VMInstance,
+    VMFunctionBody, VMInstance,
 };
 
 /// An imported function with several results.
@@ -172,15 +170,7 @@ pub(crate) fn adapter(callee: VMCallerCheckedAnyfunc, ty: &FunctionType) -> VMFu
             results: Vec::new(),
         },
     });
-    let host_env = std::ptr::from_ref(&*context).cast_mut().cast::<c_void>();
-    let anyfunc = VMCallerCheckedAnyfunc {
-        func_ptr: std::ptr::null(),
-        vmctx: VMFunctionContext { host_env },
-        ..callee
-    };
-    let without = FunctionType::new(ty.params(), []);
-    let context: Box<dyn Any> = context;
-    crate::abi::dynamic(anyfunc, without, context)
+    crate::abi::in_place_of(callee, FunctionType::new(ty.params(), []), context)
 }
 
 /// Tells an adapter, by its record, the globals of the instance that imports it.

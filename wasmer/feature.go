@@ -106,15 +106,17 @@ func (s Features) Without(features ...Feature) Features {
 // bit is the feature's in a set; unknown ones share one, which NewEngine refuses.
 func (f Feature) bit() uint64 {
 	if f == 0 || int(f) > len(featureNames) {
-		return 1 << 63
+		return unknownFeature
 	}
 	return 1 << (f - 1)
 }
 
-func (s Features) unknown() bool { return s.bits>>len(featureNames) != 0 }
+const unknownFeature = 1 << 63
+
+func (s Features) unknown() bool { return s.bits&unknownFeature != 0 }
 
 // Has reports whether the feature is in the set.
-func (s Features) Has(f Feature) bool { return s.bits&f.bit() != 0 && !NewFeatures(f).unknown() }
+func (s Features) Has(f Feature) bool { return s.bits&^unknownFeature&f.bit() != 0 }
 
 // List lists the features of the set.
 func (s Features) List() []Feature {
