@@ -11,19 +11,21 @@ import (
 type frame struct {
 	values []ffi.Slot
 	ctx    context.Context
-	top    int
+	// current is the instance whose function was called.
+	current *Instance
+	top     int
 	// bare says that the store has no host functions. Then nothing but the gate need be kept: nobody sees the rest.
 	bare bool
 }
 
 // begin enters the store for a call and takes slots for n values. end, or fail, leaves. The frame is filled in place:
 // returned by value, its copies cost more than the rest of begin.
-func (s *Store) begin(ctx context.Context, n int, f *frame) error {
+func (s *Store) begin(ctx context.Context, n int, instance *Instance, f *frame) error {
 	if ctx != nil && ctx.Err() != nil {
 		return interrupted(ctx)
 	}
 	if !s.gate.tryEnter() {
-		return s.beginHosted(ctx, n, f)
+		return s.beginHosted(ctx, n, instance, f)
 	}
 	if s.hosts == nil && n <= len(s.scratch) {
 		f.values = s.scratch[:n]
@@ -31,21 +33,25 @@ func (s *Store) begin(ctx context.Context, n int, f *frame) error {
 		return nil
 	}
 	s.entered()
-	return s.take(ctx, n, f)
+	return s.take(ctx, n, instance, f)
 }
 
 // beginHosted is begin for a call that may run host functions, or has to wait.
-func (s *Store) beginHosted(ctx context.Context, n int, f *frame) error {
+func (s *Store) beginHosted(ctx context.Context, n int, instance *Instance, f *frame) error {
 	if err := interrupted(ctx); err != nil {
 		return err
 	}
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	return s.take(ctx, n, f)
+	if err := instance.ending(); err != nil { // while it waited
+		s.leave()
+		return err
+	}
+	return s.take(ctx, n, instance, f)
 }
 
-func (s *Store) take(ctx context.Context, n int, f *frame) error {
+func (s *Store) take(ctx context.Context, n int, instance *Instance, f *frame) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -56,9 +62,9 @@ func (s *Store) take(ctx context.Context, n int, f *frame) error {
 	}
 	f.values = s.scratch[top : top+n]
 	f.top = top
-	f.ctx = s.ctx
+	f.ctx, f.current = s.ctx, s.current
 	s.top = top + n
-	s.ctx = ctx
+	s.ctx, s.current = ctx, instance
 	return nil
 }
 
@@ -68,7 +74,7 @@ func (s *Store) end(f *frame) {
 		s.leaveGate()
 		return
 	}
-	s.ctx, s.top = f.ctx, f.top
+	s.ctx, s.current, s.top = f.ctx, f.current, f.top
 	s.leave()
 }
 

@@ -245,15 +245,31 @@ func (f *Function) begin(ctx context.Context, frame *frame) error {
 	if f.special || f.closed.Load() {
 		return f.beginSpecial(ctx, frame)
 	}
-	return f.store.begin(ctx, f.width, frame)
+	if err := f.store.begin(ctx, f.width, f.instance, frame); err != nil {
+		return f.refused(err)
+	}
+	return nil
+}
+
+// refused tells of the instance's end where the store only says that it is closed.
+func (f *Function) refused(err error) error {
+	if err == ErrClosed && f.instance != nil {
+		if ending := f.instance.ending(); ending != nil {
+			return ending
+		}
+	}
+	return err
 }
 
 func (f *Function) beginSpecial(ctx context.Context, frame *frame) error {
 	if f.closed.Load() {
+		if f.instance != nil {
+			return f.instance.closedError()
+		}
 		return ErrClosed
 	}
-	if err := f.store.beginHosted(ctx, f.width, frame); err != nil {
-		return err
+	if err := f.store.beginHosted(ctx, f.width, f.instance, frame); err != nil {
+		return f.refused(err)
 	}
 	if f.store.depth == 1 && f.store.externrefs.due() {
 		f.store.sweep()

@@ -104,11 +104,28 @@ func (s *Store) callHost(h *hostFunction, values []ffi.Slot) (panicked bool, val
 	}()
 	if s.ctx.Err() != nil {
 		err = interrupted(s.ctx)
-	} else {
-		err = h.call(&h.caller, values)
+	} else if err = s.current.ending(); err == nil {
+		err = h.run(values)
+	}
+	if err == nil {
+		err = s.current.ending()
 	}
 	panicked = false
 	return false, nil, err
+}
+
+// run calls the host function. If it closes the instance that imports it, that is the guest's end. What was closed before is
+// none: what it has given away to others of its store still works for them.
+func (h *hostFunction) run(values []ffi.Slot) error {
+	instance := h.caller.instance
+	open := instance.ending() == nil
+	if err := h.call(&h.caller, values); err != nil {
+		return h.caller.exited(err)
+	}
+	if open {
+		return instance.ending()
+	}
+	return nil
 }
 
 // abandon gives up the running call, because its goroutine ends (runtime.Goexit, t.FailNow): the goroutine goes on

@@ -17,8 +17,12 @@ type Imports struct {
 	mu        sync.Mutex
 	namespace string
 	items     map[importKey]importItem
-	err       error
-	closed    bool
+	// wasi, and what more defines much at once, is behind what is defined one by one; before stubs.
+	wasi   *WASI
+	behind map[importKey]importItem
+	stub   bool
+	err    error
+	closed bool
 }
 
 type importKey struct{ module, name string }
@@ -30,6 +34,8 @@ type importItem struct {
 	host     *hostDefinition
 	instance *Instance
 	position int
+	// wasi is what a host function of WASI takes of its importer.
+	wasi *WASI
 }
 
 // NewImports makes an empty list; the current module name is "env".
@@ -167,7 +173,7 @@ func (i *Imports) Close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.closed = true
-	i.items = map[importKey]importItem{}
+	i.items, i.behind, i.wasi = map[importKey]importItem{}, nil, nil
 }
 
 func (i *Imports) firstError() error {
@@ -188,7 +194,14 @@ func (i *Imports) find(module, name string) (importItem, bool) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	item, ok := i.items[importKey{module, name}]
+	key := importKey{module, name}
+	if item, ok := i.items[key]; ok {
+		return item, true
+	}
+	if host := wasiDefinitions()[key]; i.wasi != nil && host != nil {
+		return importItem{host: host, wasi: i.wasi}, true
+	}
+	item, ok := i.behind[key]
 	return item, ok
 }
 
@@ -245,6 +258,9 @@ func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 			item, ok = s.find(want.Module, want.Name)
 		}
 		if !ok {
+			item, ok = i.stubOf(want)
+		}
+		if !ok {
 			refused = append(refused, ImportError{
 				Module: want.Module, Name: want.Name, Want: want.Type, Hint: i.hint(want),
 			})
@@ -265,6 +281,9 @@ func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 		switch given.Kind { // what counts is the present size
 		case ExternMemory:
 			given.Memory.Min = resolved.Item.Size()
+			if instance.imported == nil {
+				instance.imported = resolved.Item.Memory()
+			}
 		case ExternTable:
 			given.Table.Min = resolved.Item.Size()
 		}
@@ -285,6 +304,11 @@ func (item importItem) resolve(importer *Instance) (ffi.Import, error) {
 	switch {
 	case item.extern != nil:
 		return item.extern.resolve(importer)
+	case item.wasi != nil:
+		if err := item.wasi.startProcess(importer); err != nil {
+			return ffi.Import{}, err
+		}
+		return item.host.resolve(importer)
 	case item.host != nil:
 		return item.host.resolve(importer)
 	case item.instance.closed.Load():
@@ -307,15 +331,16 @@ func (s *Store) find(module, name string) (importItem, bool) {
 
 // hint suggests why an import is missing.
 func (i *Imports) hint(want ImportType) string {
+	if needs := foreignWASI(want.Module); needs != "" && (i == nil || i.wasi == nil) {
+		return needs
+	}
 	switch module := want.Module; {
-	case strings.HasPrefix(module, "wasi_"):
-		return "the guest needs WASI: its functions are not among the imports"
-	case module == "go" || module == "gojs":
-		return "a GOOS=js guest: build it with GOOS=wasip1"
 	case module == "wbg" || strings.HasPrefix(module, "__wbindgen"):
 		return "a wasm-bindgen guest, made for JavaScript: build it for wasm32-unknown-unknown or wasip1 without wasm-bindgen"
 	case module == "env" && strings.HasPrefix(want.Name, "emscripten_"):
-		return "an Emscripten guest: define what it needs of its runtime"
+		return "an Emscripten guest: see Imports.Emscripten, and define what more it needs of its runtime"
+	case module == "env" && want.Name == "abort":
+		return "an AssemblyScript guest: see Imports.AssemblyScript"
 	}
 	if i == nil {
 		return ""

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/wasip1"
 )
 
 // Instance is a module at work: its code with memories, tables and globals of its own.
@@ -32,8 +33,15 @@ type Instance struct {
 	exports []ExportType
 
 	closed atomic.Bool
+	// exit is why it is closed; ended is closed then, for those who wait.
+	exit  atomic.Pointer[ExitError]
+	ended chan struct{}
 	// known says that a host function has asked for the instance, before it had started.
 	known atomic.Bool
+
+	// process is the guest's side of WASI; nil without. imported is the memory that it works on if none is exported.
+	process  *wasip1.Process
+	imported *ffi.MemoryDefinition
 
 	mu    sync.Mutex
 	items map[string]Extern
@@ -101,14 +109,17 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 		return nil, err
 	}
 	defer module.handle.release()
-	i := &Instance{store: s, module: module, exports: module.exports, items: map[string]Extern{}}
+	i := &Instance{
+		store: s, module: module, exports: module.exports, items: map[string]Extern{}, ended: make(chan struct{}),
+	}
 	var frame frame
-	if err := s.beginHosted(ctx, 1, &frame); err != nil {
+	if err := s.beginHosted(ctx, 1, i, &frame); err != nil {
 		return nil, err
 	}
 	hosts := len(s.hosts)
 	if err := s.link(i, ptr, imports); err != nil {
 		s.hosts = s.hosts[:hosts]
+		i.abandonProcess()
 		s.end(&frame)
 		return nil, err
 	}
@@ -123,12 +134,13 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 			s.hosts = s.hosts[:hosts]
 			s.instances--
 		}
+		i.abandonProcess()
 		defer i.Close() // a host function may have kept it
 		return nil, s.fail(&frame, "instantiate", status)
 	}
 	s.end(&frame)
-	if i.closed.Load() {
-		return nil, ErrClosed
+	if err := i.ending(); err != nil {
+		return nil, err
 	}
 	return i, nil
 }
@@ -183,7 +195,7 @@ func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *I
 	if s == nil || s.gate.closed() {
 		return nil, ErrClosed
 	}
-	i := &Instance{store: s, items: maps.Clone(externs)}
+	i := &Instance{store: s, items: maps.Clone(externs), ended: make(chan struct{})}
 	for _, item := range slices.Sorted(maps.Keys(externs)) {
 		extern := externs[item]
 		if err := checkExtern(extern); err != nil {
@@ -261,8 +273,11 @@ func (i *Instance) Tag(name string) (*Tag, error) {
 
 // Extern is the export of this name, or ErrNotFound.
 func (i *Instance) Extern(name string) (Extern, error) {
-	if i == nil || i.closed.Load() {
+	if i == nil {
 		return nil, ErrClosed
+	}
+	if i.closed.Load() {
+		return nil, i.closedError()
 	}
 	if position, ok := i.position(name); ok {
 		return i.export(position)
@@ -272,8 +287,11 @@ func (i *Instance) Extern(name string) (Extern, error) {
 
 // exported finds an export of a kind.
 func exported[T Extern](i *Instance, name string, kind ExternKind) (item T, err error) {
-	if i == nil || i.closed.Load() {
+	if i == nil {
 		return item, ErrClosed
+	}
+	if i.closed.Load() {
+		return item, i.closedError()
 	}
 	position, ok := i.position(name)
 	if !ok || i.exports[position].Type.Kind != kind {
@@ -370,19 +388,18 @@ func (i *Instance) contextData() any {
 	return i.data
 }
 
-// Close ends the instance: new calls get ErrClosed. If nothing else lives in its store, its memory is freed as soon as
-// the last call has left; Close does not wait for that, and may be called by a host function of the instance. With
-// others in the store, memory is freed with the last of them, since they may hold parts of each other; a store made by
-// NewStore is freed by its own Close only. Closing twice, or a nil
-// instance, does nothing.
+// Close ends the instance: calls under way end with *ExitError and code 0, at the latest when a host function returns;
+// new ones get ErrClosed. If nothing else lives in its store, its memory is freed as soon as the last call has left;
+// Close does not wait for that, and may be called by a host function of the instance. With others in the store,
+// memory is freed with the last of them, since they may hold parts of each other; a store made by NewStore is freed by
+// its own Close only. Closing twice, or a nil instance, does nothing.
+//
+// An instance that is not closed is freed when it is collected. What it holds is outside of Go's heap, which therefore
+// grows little and is seldom looked through: whoever makes many instances should close them. A command that has exited,
+// see Start, is closed already.
 func (i *Instance) Close() error {
-	if i == nil || i.store == nil || i.closed.Swap(true) {
-		return nil
+	if i != nil && i.store != nil {
+		i.end(&ExitError{plain: true})
 	}
-	i.store.forget(i)
-	if !i.store.private && i.module != nil {
-		i.store.unregister(i)
-	}
-	i.store.drop()
 	return nil
 }

@@ -101,7 +101,7 @@ func (m *Memory) access() ([]byte, error) {
 	if err := m.store.pin(); err != nil {
 		return nil, err
 	}
-	return unsafe.Slice((*byte)(m.definition.Base), atomic.LoadUintptr(&m.definition.Len)), nil
+	return m.definition.Bytes(), nil
 }
 
 // at is access to n bytes at offset.
@@ -227,7 +227,7 @@ func (m *Memory) ReadCString(offset uint64) (string, error) {
 		return "", err
 	}
 	defer m.store.unpin()
-	data := unsafe.Slice((*byte)(m.definition.Base), atomic.LoadUintptr(&m.definition.Len))[offset:]
+	data := m.definition.Bytes()[offset:]
 	n := bytes.IndexByte(data, 0)
 	if n < 0 {
 		return "", fmt.Errorf("%w: no NUL after offset %d", ErrOutOfBounds, offset)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/wasip1"
 )
 
 // Store holds instances that share functions, memories, tables and globals. An instance makes a store of its own;
@@ -43,6 +44,8 @@ type Store struct {
 	depth, maxDepth int
 	// ctx is the innermost call's.
 	ctx context.Context
+	// current is the instance whose function the innermost call is of.
+	current *Instance
 	// failure is what a host function left for the call that it ends.
 	failure failure
 	hosts   []*hostFunction
@@ -51,6 +54,8 @@ type Store struct {
 	externrefs externrefs
 	// instances counts those that were made.
 	instances int
+	// processes are the guests with WASI, whose files are closed with the store.
+	processes []*wasip1.Process
 
 	// users counts the open instances and memories of a private store, which ends with the last.
 	users   atomic.Int64
@@ -185,6 +190,10 @@ func (s *Store) freeIfUnused() {
 				s.cleanup.Stop()
 				s.hosts, s.scratch, s.failure = nil, nil, failure{}
 				s.externrefs.values, s.externrefs.numbers = nil, nil
+				for _, process := range s.processes {
+					process.Close()
+				}
+				s.processes = nil
 				freeStore(storeParts{s.ptr, s.slot})
 			}
 			s.gate.leave()

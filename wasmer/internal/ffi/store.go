@@ -23,7 +23,10 @@ package ffi
 // #include "wasmer_go.h"
 import "C"
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // Slot is one value on its way: 16 bytes, of which all but v128 use the low ones.
 type Slot struct{ Lo, Hi uint64 }
@@ -147,6 +150,11 @@ func (e *Extern) GrowMemory(pages uint64) (uint64, bool, error) {
 	var previous C.uint64_t
 	err := err(C.wasmergo_memory_grow(e.c(), C.uint64_t(pages), &previous))
 	return uint64(previous), uint64(previous) != ^uint64(0), err
+}
+
+// Bytes are the memory's bytes now.
+func (d *MemoryDefinition) Bytes() []byte {
+	return unsafe.Slice((*byte)(d.Base), atomic.LoadUintptr(&d.Len))
 }
 
 // Show keeps the address range of the memory from ever being another one's.

@@ -1,0 +1,149 @@
+package wasmer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ExitError is what calls return that were cut short because the guest exited, by WASI's proc_exit for one, or because
+// its instance was closed. A host function that returns one ends its guest in the same way. It is ErrClosed too, and
+// errors.Is compares codes.
+type ExitError struct {
+	// Code is the exit code; 0 stands for success, and for Close.
+	Code uint32
+	// Module is the name of the instance in its store, else that of its module, if it has one.
+	Module string
+
+	instance *Instance
+	// plain says that it was Close, after which the instance is just closed.
+	plain bool
+}
+
+func (e *ExitError) Error() string {
+	if e.Module == "" {
+		return fmt.Sprintf("wasmer: the guest exited with code %d", e.Code)
+	}
+	return fmt.Sprintf("wasmer: the guest %q exited with code %d", e.Module, e.Code)
+}
+
+// Is makes an ExitError ErrClosed, and equal to any with the same code.
+func (e *ExitError) Is(target error) bool {
+	other, ok := target.(*ExitError)
+	return target == ErrClosed || ok && other != nil && other.Code == e.Code
+}
+
+// Start runs a command: the exported functions of these names in order, "_start" if none is named. Those that are absent are
+// skipped, but without "_start" and names it is ErrNotFound. What they return is ignored. A guest that exits with 0 has
+// succeeded, and no other function is run; with another code it is *ExitError. Other errors are those of Function.Call.
+//
+// A command that has exited is closed, its memory gone; one that has returned is not. Commands are meant to be run once: make
+// a new instance for each run.
+//
+// See https://github.com/WebAssembly/WASI/blob/main/legacy/application-abi.md
+func (i *Instance) Start(ctx context.Context, functions ...string) error {
+	required := len(functions) == 0
+	if required {
+		functions = []string{"_start"}
+	}
+	for _, name := range functions {
+		f, err := i.Function(name)
+		if errors.Is(err, ErrNotFound) && !required {
+			continue
+		}
+		if err != nil {
+			return i.explainStart(err)
+		}
+		if _, err = f.call(ctx, nil, nil); err != nil {
+			var exit *ExitError
+			if errors.As(err, &exit) && exit.instance == i && exit.Code == 0 {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// explainStart tells what else can be done with a module that is not a command.
+func (i *Instance) explainStart(err error) error {
+	if i == nil || !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if _, reactor := i.position("_initialize"); reactor {
+		return fmt.Errorf("%w: the module is no command but a reactor, whose _initialize has run: call its exports", err)
+	}
+	return fmt.Errorf("%w: the module is no command: call its exports", err)
+}
+
+// CloseWithExitCode is Close, and gives the code to all calls that it cuts short, and to later ones, which return *ExitError.
+// The first code stays.
+func (i *Instance) CloseWithExitCode(code uint32) error {
+	if i != nil && i.store != nil {
+		i.end(&ExitError{Code: code})
+	}
+	return nil
+}
+
+// Exit closes the instance that imports the host function with an exit code, and gives the error for the host function to
+// return. No instruction of the guest runs after that.
+func (c *Caller) Exit(code uint32) error {
+	if c.instance == nil {
+		return &ExitError{Code: code}
+	}
+	_ = c.instance.CloseWithExitCode(code)
+	return c.instance.exit.Load()
+}
+
+// exited makes an end of the guest of an ExitError that a host function has made itself.
+func (c *Caller) exited(err error) error {
+	var exit *ExitError
+	if c.instance == nil || !errors.As(err, &exit) || exit.instance != nil {
+		return err
+	}
+	_ = c.instance.CloseWithExitCode(exit.Code)
+	if err == error(exit) {
+		return c.instance.exit.Load()
+	}
+	return err
+}
+
+// end closes the instance, if that is still to be done.
+func (i *Instance) end(exit *ExitError) {
+	exit.instance, exit.Module = i, i.title()
+	if !i.exit.CompareAndSwap(nil, exit) {
+		return
+	}
+	i.closed.Store(true)
+	close(i.ended)
+	i.store.forget(i)
+	if !i.store.private && i.module != nil {
+		i.store.unregister(i)
+	}
+	i.store.drop()
+	i.endProcess()
+}
+
+// title is the name for messages.
+func (i *Instance) title() string {
+	if name := i.Name(); name != "" || i.module == nil {
+		return name
+	}
+	return i.module.Name()
+}
+
+// closedError is what a call gets that is made after the instance was closed.
+func (i *Instance) closedError() error {
+	if exit := i.exit.Load(); exit != nil && !exit.plain {
+		return exit
+	}
+	return ErrClosed
+}
+
+// ending is what a call gets that the instance's end cuts short; nil if it goes on.
+func (i *Instance) ending() error {
+	if i == nil || !i.closed.Load() {
+		return nil
+	}
+	return i.exit.Load()
+}

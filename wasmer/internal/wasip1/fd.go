@@ -1,0 +1,520 @@
+package wasip1
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"time"
+)
+
+// Fdflags are the modes of a file descriptor.
+type Fdflags uint16
+
+// The flags in their order.
+const (
+	FlagAppend Fdflags = 1 << iota
+	FlagDsync
+	FlagNonblock
+	FlagRsync
+	FlagSync
+
+	allFlags = FlagSync<<1 - 1
+)
+
+// The steps from which FdSeek counts.
+const (
+	whenceSet uint32 = iota
+	whenceCur
+	whenceEnd
+)
+
+func (d *descriptor) stat() (Stat, error) {
+	switch {
+	case d.file != nil:
+		return d.file.Stat()
+	case d.dir != nil:
+		return d.dir.Stat(".", false)
+	case d.stream != nil:
+		return d.stream.stat()
+	}
+	return Stat{Type: TypeSocketStream}, nil
+}
+
+// read reads into the vectors. A stream brings what it has for the first of them; a file fills all.
+func (c Call) read(d *descriptor, v vectors, offset int64) (total int, errno Errno) {
+	for p, ok := v.next(); ok; p, ok = v.next() {
+		if d.stream != nil {
+			return d.stream.read(c, p, false, d.flags&FlagNonblock != 0)
+		}
+		n, err := d.file.ReadAt(p, offset)
+		n, err = checked(n, err, len(p))
+		total += n
+		offset += int64(n)
+		if err != nil && !errors.Is(err, io.EOF) && total == 0 {
+			return 0, errnoOf(err)
+		}
+		if err != nil || n < len(p) {
+			break
+		}
+	}
+	return total, Success
+}
+
+// write writes the vectors to a file, at the offset or the end.
+func (c Call) write(d *descriptor, v vectors, offset int64, atEnd bool) (total int, errno Errno) {
+	for p, ok := v.next(); ok; p, ok = v.next() {
+		var n int
+		var err error
+		if atEnd {
+			n, err = d.file.Append(p)
+		} else if offset > math.MaxInt64-int64(len(p)) {
+			err = EFBIG
+		} else {
+			n, err = d.file.WriteAt(p, offset)
+		}
+		n, err = checked(n, err, len(p))
+		total += n
+		offset += int64(n)
+		if err != nil && total == 0 {
+			return 0, errnoOf(err)
+		}
+		if err != nil || n < len(p) {
+			break
+		}
+	}
+	if d.flags&(FlagSync|FlagDsync) != 0 {
+		if err := d.file.Sync(d.flags&FlagSync == 0); err != nil {
+			return 0, errnoOf(err)
+		}
+	}
+	return total, Success
+}
+
+func (c Call) FdRead(fd, iovs, count, nread uint32) Errno {
+	d, v, errno := c.transfer(fd, RightRead, iovs, count, nread)
+	if errno != Success {
+		return errno
+	}
+	n, errno := c.read(d, v, d.offset)
+	if errno != Success {
+		return errno
+	}
+	d.offset += int64(n)
+	return c.put32(nread, uint32(n))
+}
+
+func (c Call) FdPread(fd, iovs, count uint32, offset uint64, nread uint32) Errno {
+	d, v, errno := c.transfer(fd, RightRead|RightSeek, iovs, count, nread)
+	if errno != Success {
+		return errno
+	}
+	if d.file == nil {
+		return ESPIPE
+	}
+	if offset > math.MaxInt64 {
+		return EINVAL
+	}
+	n, errno := c.read(d, v, int64(offset))
+	if errno != Success {
+		return errno
+	}
+	return c.put32(nread, uint32(n))
+}
+
+func (c Call) FdWrite(fd, iovs, count, nwritten uint32) Errno {
+	d, v, errno := c.transfer(fd, RightWrite, iovs, count, nwritten)
+	if errno != Success {
+		return errno
+	}
+	var n int
+	if d.stream != nil {
+		n, errno = d.stream.write(c, v)
+	} else {
+		n, errno = c.write(d, v, d.offset, d.flags&FlagAppend != 0)
+		if d.flags&FlagAppend != 0 && errno == Success {
+			if stat, err := d.file.Stat(); err == nil {
+				d.offset = int64(stat.Size)
+			}
+		} else {
+			d.offset += int64(n)
+		}
+	}
+	if errno != Success {
+		return errno
+	}
+	return c.put32(nwritten, uint32(n))
+}
+
+func (c Call) FdPwrite(fd, iovs, count uint32, offset uint64, nwritten uint32) Errno {
+	d, v, errno := c.transfer(fd, RightWrite|RightSeek, iovs, count, nwritten)
+	if errno != Success {
+		return errno
+	}
+	if d.file == nil {
+		return ESPIPE
+	}
+	if offset > math.MaxInt64 {
+		return EINVAL
+	}
+	n, errno := c.write(d, v, int64(offset), false)
+	if errno != Success {
+		return errno
+	}
+	return c.put32(nwritten, uint32(n))
+}
+
+// transfer checks all that reading and writing take before anything is read or written.
+func (c Call) transfer(fd uint32, right Rights, iovs, count, result uint32) (*descriptor, vectors, Errno) {
+	d, errno := c.lookup(fd, 0)
+	if errno != Success {
+		return nil, vectors{}, errno
+	}
+	if d.file == nil && d.stream == nil {
+		return nil, vectors{}, wrongKind(d)
+	}
+	if d.rights&right&(RightRead|RightWrite) == 0 {
+		return nil, vectors{}, EBADF
+	}
+	if d.rights&right != right {
+		if d.stream != nil {
+			return nil, vectors{}, ESPIPE
+		}
+		return nil, vectors{}, ENOTCAPABLE
+	}
+	v, errno := c.vectors(iovs, count)
+	if errno != Success {
+		return nil, vectors{}, errno
+	}
+	_, errno = c.bytes(result, 4)
+	return d, v, errno
+}
+
+// wrongKind is why a directory or a listener can be neither read nor written.
+func wrongKind(d *descriptor) Errno {
+	if d.dir != nil {
+		return EISDIR
+	}
+	return ENOTCONN
+}
+
+func (c Call) FdSeek(fd uint32, delta int64, whence, result uint32) Errno {
+	if c.Snapshot0 { // where the order is another one
+		whence = [...]uint32{whenceCur, whenceEnd, whenceSet, 3}[min(whence, 3)]
+	}
+	right := RightSeek
+	if delta == 0 && whence == whenceCur {
+		right = RightTell
+	}
+	d, errno := c.positioned(fd, right)
+	if errno != Success {
+		return errno
+	}
+	var base int64
+	switch whence {
+	case whenceSet:
+	case whenceCur:
+		base = d.offset
+	case whenceEnd:
+		stat, err := d.file.Stat()
+		if err != nil {
+			return errnoOf(err)
+		}
+		base = int64(stat.Size)
+	default:
+		return EINVAL
+	}
+	if delta > 0 && base > math.MaxInt64-delta {
+		return EOVERFLOW
+	}
+	if base+delta < 0 {
+		return EINVAL
+	}
+	if errno := c.put64(result, uint64(base+delta)); errno != Success {
+		return errno
+	}
+	d.offset = base + delta
+	return Success
+}
+
+func (c Call) FdTell(fd, result uint32) Errno {
+	d, errno := c.positioned(fd, RightTell)
+	if errno != Success {
+		return errno
+	}
+	return c.put64(result, uint64(d.offset))
+}
+
+// positioned finds a descriptor that has a position.
+func (c Call) positioned(fd uint32, right Rights) (*descriptor, Errno) {
+	d, errno := c.lookup(fd, 0)
+	switch {
+	case errno != Success:
+		return nil, errno
+	case d.dir != nil:
+		return nil, EBADF
+	case d.file == nil:
+		return nil, ESPIPE
+	case d.rights&right != right:
+		return nil, ENOTCAPABLE
+	}
+	return d, Success
+}
+
+func (c Call) FdClose(fd uint32) Errno {
+	d, errno := c.lookup(fd, 0)
+	if errno != Success {
+		return errno
+	}
+	c.table.remove(fd)
+	return errnoOf(d.close())
+}
+
+func (c Call) FdRenumber(from, to uint32) Errno {
+	d, errno := c.lookup(from, 0)
+	if errno != Success {
+		return errno
+	}
+	replaced, errno := c.lookup(to, 0)
+	if errno != Success {
+		return errno
+	}
+	if from == to {
+		return Success
+	}
+	c.table.remove(from)
+	c.table.list[to] = d
+	return errnoOf(replaced.close())
+}
+
+func (c Call) FdSync(fd uint32) Errno     { return c.sync(fd, RightSync, false) }
+func (c Call) FdDatasync(fd uint32) Errno { return c.sync(fd, RightDatasync, true) }
+
+func (c Call) sync(fd uint32, right Rights, dataOnly bool) Errno {
+	d, errno := c.lookup(fd, right)
+	switch {
+	case errno != Success:
+		return errno
+	case d.file != nil:
+		return errnoOf(d.file.Sync(dataOnly))
+	case d.dir != nil:
+		return errnoOf(d.dir.Sync())
+	}
+	return EINVAL
+}
+
+func (c Call) FdAdvise(fd uint32, offset, n uint64, advice uint32) Errno {
+	d, errno := c.lookup(fd, RightAdvise)
+	switch {
+	case errno != Success:
+		return errno
+	case advice > 5 || offset > math.MaxInt64 || n > math.MaxInt64-offset:
+		return EINVAL
+	case d.dir != nil:
+		return EBADF
+	}
+	return Success // the host's system knows best
+}
+
+func (c Call) FdAllocate(fd uint32, offset, n uint64) Errno {
+	d, errno := c.file(fd, RightAllocate)
+	switch {
+	case errno != Success:
+		return errno
+	case n == 0 || offset > math.MaxInt64 || n > math.MaxInt64:
+		return EINVAL
+	case n > math.MaxInt64-offset:
+		return EFBIG
+	}
+	return errnoOf(d.file.Allocate(int64(offset + n)))
+}
+
+// file finds a regular file.
+func (c Call) file(fd uint32, right Rights) (*descriptor, Errno) {
+	d, errno := c.lookup(fd, 0)
+	switch {
+	case errno != Success:
+		return nil, errno
+	case d.dir != nil:
+		return nil, EBADF
+	case d.file == nil:
+		return nil, EINVAL
+	case d.rights&right != right:
+		return nil, ENOTCAPABLE
+	}
+	return d, Success
+}
+
+func (c Call) FdFdstatGet(fd, result uint32) Errno {
+	d, errno := c.lookup(fd, 0)
+	if errno != Success {
+		return errno
+	}
+	target, errno := c.bytes(result, 24)
+	if errno != Success {
+		return errno
+	}
+	stat, err := d.stat()
+	if err != nil {
+		return errnoOf(err)
+	}
+	clear(target)
+	target[0] = byte(stat.Type)
+	binary.LittleEndian.PutUint16(target[2:], uint16(d.flags))
+	binary.LittleEndian.PutUint64(target[8:], uint64(d.rights))
+	binary.LittleEndian.PutUint64(target[16:], uint64(d.inheriting))
+	return Success
+}
+
+func (c Call) FdFdstatSetFlags(fd, flags uint32) Errno {
+	d, errno := c.lookup(fd, RightSetFlags)
+	if errno != Success {
+		return errno
+	}
+	if flags&^uint32(allFlags) != 0 {
+		return EINVAL
+	}
+	d.flags = Fdflags(flags)
+	return Success
+}
+
+func (c Call) FdFdstatSetRights(fd uint32, rights, inheriting uint64) Errno {
+	d, errno := c.lookup(fd, 0)
+	if errno != Success {
+		return errno
+	}
+	if Rights(rights)&^d.rights != 0 || Rights(inheriting)&^d.inheriting != 0 {
+		return ENOTCAPABLE
+	}
+	d.rights, d.inheriting = Rights(rights), Rights(inheriting)
+	return Success
+}
+
+func (c Call) FdFilestatGet(fd, result uint32) Errno {
+	d, errno := c.lookup(fd, RightFilestat)
+	if errno != Success {
+		return errno
+	}
+	stat, err := d.stat()
+	if err != nil {
+		return errnoOf(err)
+	}
+	return c.putStat(result, stat)
+}
+
+func (c Call) putStat(offset uint32, stat Stat) Errno {
+	size := uint32(64)
+	if c.Snapshot0 {
+		size = 56
+	}
+	target, errno := c.bytes(offset, size)
+	if errno != Success {
+		return errno
+	}
+	clear(target)
+	binary.LittleEndian.PutUint64(target, stat.Device)
+	binary.LittleEndian.PutUint64(target[8:], stat.Inode)
+	target[16] = byte(stat.Type)
+	if c.Snapshot0 {
+		binary.LittleEndian.PutUint32(target[20:], uint32(min(stat.Links, math.MaxUint32)))
+		target = target[24:]
+	} else {
+		binary.LittleEndian.PutUint64(target[24:], stat.Links)
+		target = target[32:]
+	}
+	binary.LittleEndian.PutUint64(target, stat.Size)
+	binary.LittleEndian.PutUint64(target[8:], uint64(stat.Accessed))
+	binary.LittleEndian.PutUint64(target[16:], uint64(stat.Modified))
+	binary.LittleEndian.PutUint64(target[24:], uint64(stat.Changed))
+	return Success
+}
+
+func (c Call) FdFilestatSetSize(fd uint32, size uint64) Errno {
+	d, errno := c.file(fd, RightSetSize)
+	if errno != Success {
+		return errno
+	}
+	if size > math.MaxInt64 {
+		return EFBIG
+	}
+	return errnoOf(d.file.SetSize(int64(size)))
+}
+
+func (c Call) FdFilestatSetTimes(fd uint32, accessed, modified uint64, flags uint32) Errno {
+	d, errno := c.lookup(fd, RightSetTimes)
+	if errno != Success {
+		return errno
+	}
+	times, errno := c.times(accessed, modified, flags)
+	switch {
+	case errno != Success:
+		return errno
+	case d.file != nil:
+		return errnoOf(d.file.SetTimes(times))
+	case d.dir != nil:
+		return errnoOf(d.dir.SetTimes(".", false, times))
+	}
+	return EINVAL
+}
+
+// The flags of the functions that set times.
+const (
+	setAccessed uint32 = 1 << iota
+	setAccessedNow
+	setModified
+	setModifiedNow
+)
+
+func (c Call) times(accessed, modified uint64, flags uint32) (times Times, errno Errno) {
+	const both1, both2 = setAccessed | setAccessedNow, setModified | setModifiedNow
+	if flags&^(both1|both2) != 0 || flags&both1 == both1 || flags&both2 == both2 {
+		return times, EINVAL
+	}
+	if flags&setAccessed != 0 && accessed > math.MaxInt64 || flags&setModified != 0 && modified > math.MaxInt64 {
+		return times, EINVAL
+	}
+	now := time.Unix(0, c.clock.realtime())
+	at := func(given uint64, set, setNow uint32) *time.Time {
+		switch {
+		case flags&set != 0:
+			t := time.Unix(0, int64(given))
+			return &t
+		case flags&setNow != 0:
+			return &now
+		}
+		return nil
+	}
+	times.Accessed = at(accessed, setAccessed, setAccessedNow)
+	times.Modified = at(modified, setModified, setModifiedNow)
+	return times, Success
+}
+
+func (c Call) FdPrestatGet(fd, result uint32) Errno {
+	d := c.table.get(fd)
+	if d == nil || !d.isPreopen {
+		return EBADF
+	}
+	target, errno := c.bytes(result, 8)
+	if errno != Success {
+		return errno
+	}
+	clear(target) // the first byte is the kind: 0, a directory
+	binary.LittleEndian.PutUint32(target[4:], uint32(len(d.preopen)))
+	return Success
+}
+
+func (c Call) FdPrestatDirName(fd, path, n uint32) Errno {
+	d := c.table.get(fd)
+	if d == nil || !d.isPreopen {
+		return EBADF
+	}
+	if uint64(n) < uint64(len(d.preopen)) {
+		return ENAMETOOLONG
+	}
+	target, errno := c.bytes(path, uint32(len(d.preopen)))
+	if errno != Success {
+		return errno
+	}
+	copy(target, d.preopen)
+	return Success
+}

@@ -1,0 +1,320 @@
+package wasip1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// stream is a reader, a writer, or both, which guests read and write in the order of their calls.
+type stream struct {
+	reader io.Reader
+	writer io.Writer
+	// file is what the stream was opened as, if it was.
+	file File
+	typ  FileType
+	// readsAtOnce says that reading never waits, so that it needs no goroutine.
+	readsAtOnce bool
+	writes      writing
+
+	// mu guards the state of reading.
+	mu      sync.Mutex
+	pending *pending[int]
+	buffer  []byte
+	rest    []byte
+
+	// writer is used by who has put something in here.
+	turn chan struct{}
+	out  []byte
+}
+
+// writing says how long a write takes.
+type writing uint8
+
+const (
+	// writesUnknown is for writers of the user: a goroutine is made only if the context can end.
+	writesUnknown writing = iota
+	writesAtOnce
+	// writesWait is for what is known to wait for somebody else.
+	writesWait
+)
+
+// streamBuffer is how much goes through a goroutine at once.
+const streamBuffer = 64 << 10
+
+// AtOnce is implemented by readers and writers that never wait.
+type AtOnce interface{ AtOnce() }
+
+func newStream(r io.Reader, w io.Writer) *stream {
+	s := &stream{reader: r, writer: w, readsAtOnce: readsAtOnce(r), writes: writingOf(w), turn: make(chan struct{}, 1)}
+	if isTerminal(r) || isTerminal(w) {
+		s.typ = TypeCharacterDevice
+	}
+	if _, ok := r.(net.Conn); ok {
+		s.typ = TypeSocketStream
+	}
+	return s
+}
+
+func readsAtOnce(r io.Reader) bool {
+	switch r := r.(type) {
+	case nil, *bytes.Reader, *bytes.Buffer, *strings.Reader, AtOnce:
+		return true
+	case *io.LimitedReader:
+		return readsAtOnce(r.R)
+	case *os.File:
+		return neverWaits(r)
+	}
+	return false
+}
+
+func writingOf(w io.Writer) writing {
+	switch w := w.(type) {
+	case nil, *bytes.Buffer, *strings.Builder, AtOnce:
+		return writesAtOnce
+	case *os.File:
+		if neverWaits(w) {
+			return writesAtOnce
+		}
+		return writesWait
+	case net.Conn, *io.PipeWriter:
+		return writesWait
+	}
+	if w == io.Discard {
+		return writesAtOnce
+	}
+	return writesUnknown
+}
+
+// neverWaits is true of files on a disk, and of the null device.
+func neverWaits(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && (info.Mode().IsRegular() || isNull(info))
+}
+
+func isNull(info os.FileInfo) bool {
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(info, null)
+}
+
+func isTerminal(v any) bool {
+	file, ok := v.(*os.File)
+	if !ok || file == nil {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && !isNull(info)
+}
+
+func (s *stream) close() error {
+	if s.file != nil {
+		return s.file.Close()
+	}
+	if closer, ok := s.reader.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+func (s *stream) stat() (Stat, error) {
+	if s.file != nil {
+		return s.file.Stat()
+	}
+	return Stat{Type: s.typ}, nil
+}
+
+// checked keeps a reader or writer from claiming more than was asked for.
+func checked(n int, err error, asked int) (int, error) {
+	if n < 0 || n > asked {
+		return 0, EIO
+	}
+	return n, err
+}
+
+// read fills p with what there is; 0 bytes are the end. With peek they stay to be read again. A stream that would wait is
+// EAGAIN if the guest does not want to.
+func (s *stream) read(c Call, p []byte, peek, nonblock bool) (int, Errno) {
+	if s.reader == nil || len(p) == 0 {
+		return 0, Success
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range 100 { // a reader may bring nothing now and then
+		if n := copy(p, s.rest); n > 0 {
+			if !peek {
+				s.rest = s.rest[n:]
+			}
+			return n, Success
+		}
+		if s.readsAtOnce && !peek {
+			n, err := s.reader.Read(p)
+			if n, err := checked(n, err, len(p)); n > 0 || err != nil {
+				return n, readErrno(n, err)
+			}
+			continue
+		}
+		pending := s.begin(len(p), !nonblock)
+		if nonblock && !pending.isDone() {
+			return 0, EAGAIN
+		}
+		s.mu.Unlock()
+		ok := c.wait(pending.done)
+		s.mu.Lock()
+		if !ok {
+			return 0, stopped
+		}
+		if s.pending == pending { // nobody else has taken it
+			if err := s.take(); err != nil {
+				return 0, readErrno(0, err)
+			}
+		}
+	}
+	return 0, EIO
+}
+
+// promptly is how long what is there may take to arrive, for a guest that does not want to wait.
+const promptly = time.Millisecond
+
+// begin starts to read, unless that goes on already.
+func (s *stream) begin(n int, wait bool) *pending[int] {
+	if s.pending == nil {
+		if n = min(n, streamBuffer); cap(s.buffer) < n {
+			s.buffer = make([]byte, n)
+		}
+		buffer := s.buffer[:n]
+		s.pending = begin(func() (int, error) { return s.reader.Read(buffer) })
+		if !wait {
+			select {
+			case <-s.pending.done:
+			case <-time.After(promptly):
+			}
+		}
+	}
+	return s.pending
+}
+
+// take takes over what was read. An error that came with bytes comes again, without them.
+func (s *stream) take() error {
+	pending := s.pending
+	s.pending = nil
+	n, err := pending.result()
+	n, err = checked(n, err, cap(s.buffer))
+	s.rest = s.buffer[:n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+func readErrno(n int, err error) Errno {
+	if n > 0 || errors.Is(err, io.EOF) {
+		return Success
+	}
+	return errnoOf(err)
+}
+
+// readable reports how much can be read without waiting; otherwise the channel is closed when that changes.
+func (s *stream) readable() (n int, wait <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.rest) > 0 {
+		return len(s.rest), nil
+	}
+	if sized, ok := s.reader.(interface{ Len() int }); ok && s.readsAtOnce {
+		return sized.Len(), nil
+	}
+	if s.reader == nil || s.readsAtOnce {
+		return 1, nil
+	}
+	pending := s.begin(4<<10, false)
+	if !pending.isDone() {
+		return 0, pending.done
+	}
+	if pending.err != nil || pending.panicked != nil {
+		return 1, nil // the next read tells
+	}
+	return pending.value, nil
+}
+
+// write writes the vectors, or what a stream takes of them at once.
+func (s *stream) write(c Call, v vectors) (int, Errno) {
+	if s.writer == nil {
+		n := 0
+		for p, ok := v.next(); ok; p, ok = v.next() {
+			n += len(p)
+		}
+		return n, Success
+	}
+	select {
+	case s.turn <- struct{}{}:
+	default:
+		select {
+		case s.turn <- struct{}{}:
+		case <-c.Context.Done():
+			return 0, stopped
+		case <-c.ended:
+			return 0, stopped
+		}
+	}
+	if s.writes == writesAtOnce || s.writes == writesUnknown && c.Context.Done() == nil {
+		return s.writeHere(v)
+	}
+	return s.writeElsewhere(c, v)
+}
+
+func (s *stream) writeHere(v vectors) (n int, errno Errno) {
+	defer func() { <-s.turn }()
+	for p, ok := v.next(); ok; p, ok = v.next() {
+		written, err := s.writer.Write(p)
+		written, err = checked(written, err, len(p))
+		n += written
+		if err != nil || written < len(p) {
+			return n, writeErrno(n, err)
+		}
+	}
+	return n, Success
+}
+
+// grace is how long a write goes on after its guest is to end before it is left alone.
+const grace = 100 * time.Millisecond
+
+// writeElsewhere writes a copy on a goroutine, since the guest, with its memory, may be ended meanwhile.
+func (s *stream) writeElsewhere(c Call, v vectors) (int, Errno) {
+	s.out = s.out[:0]
+	for p, ok := v.next(); ok && len(s.out) < streamBuffer; p, ok = v.next() {
+		s.out = append(s.out, p[:min(len(p), streamBuffer-len(s.out))]...)
+	}
+	data := s.out
+	pending := begin(func() (int, error) {
+		defer func() { <-s.turn }()
+		n, err := s.writer.Write(data)
+		return checked(n, err, len(data))
+	})
+	if !c.wait(pending.done) {
+		select {
+		case <-pending.done:
+		case <-time.After(grace):
+		}
+		return 0, stopped
+	}
+	n, err := pending.result()
+	if err == nil && n == len(data) {
+		return n, Success
+	}
+	return n, writeErrno(n, err)
+}
+
+func writeErrno(n int, err error) Errno {
+	if n > 0 {
+		return Success
+	}
+	if err == nil {
+		err = io.ErrShortWrite
+	}
+	return errnoOf(err)
+}
