@@ -50,6 +50,10 @@ func (c Call) PathOpen(fd, lookup, path, n, how uint32, rights, inheriting uint6
 	if err != nil {
 		return errnoOf(err)
 	}
+	if dir != nil {
+		// Go does not ask for this one when it opens a folder, and truncates files in it nevertheless.
+		granted |= d.inheriting & RightPathSetSize
+	}
 	opened := c.newDescriptor(file, dir, granted)
 	opened.flags, opened.inheriting = Fdflags(flags), Rights(inheriting)&d.inheriting
 	number, errno := c.table.add(opened)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,8 +29,8 @@ type stream struct {
 	buffer  []byte
 	rest    []byte
 
-	// writer is used by who has put something in here.
-	turn chan struct{}
+	// turn is held by who writes, on whatever goroutine.
+	turn sync.Mutex
 	out  []byte
 }
 
@@ -51,7 +52,7 @@ const streamBuffer = 64 << 10
 type AtOnce interface{ AtOnce() }
 
 func newStream(r io.Reader, w io.Writer) *stream {
-	s := &stream{reader: r, writer: w, readsAtOnce: readsAtOnce(r), writes: writingOf(w), turn: make(chan struct{}, 1)}
+	s := &stream{reader: r, writer: w, readsAtOnce: readsAtOnce(r), writes: writingOf(w)}
 	if isTerminal(r) || isTerminal(w) {
 		s.typ = TypeCharacterDevice
 	}
@@ -250,16 +251,8 @@ func (s *stream) write(c Call, v vectors) (int, Errno) {
 		}
 		return n, Success
 	}
-	select {
-	case s.turn <- struct{}{}:
-	default:
-		select {
-		case s.turn <- struct{}{}:
-		case <-c.Context.Done():
-			return 0, stopped
-		case <-c.ended:
-			return 0, stopped
-		}
+	if !s.turn.TryLock() && !s.waitForTurn(c) {
+		return 0, stopped
 	}
 	if s.writes == writesAtOnce || s.writes == writesUnknown && c.Context.Done() == nil {
 		return s.writeHere(v)
@@ -267,8 +260,21 @@ func (s *stream) write(c Call, v vectors) (int, Errno) {
 	return s.writeElsewhere(c, v)
 }
 
+// waitForTurn waits for those who write, unless the guest is to end.
+func (s *stream) waitForTurn(c Call) bool {
+	var given atomic.Bool // to the guest, or back since the guest has gone
+	pending := begin(func() (int, error) {
+		s.turn.Lock()
+		if given.Swap(true) {
+			s.turn.Unlock()
+		}
+		return 0, nil
+	})
+	return c.wait(pending.done) || given.Swap(true)
+}
+
 func (s *stream) writeHere(v vectors) (n int, errno Errno) {
-	defer func() { <-s.turn }()
+	defer s.turn.Unlock()
 	for p, ok := v.next(); ok; p, ok = v.next() {
 		written, err := s.writer.Write(p)
 		written, err = checked(written, err, len(p))
@@ -291,7 +297,7 @@ func (s *stream) writeElsewhere(c Call, v vectors) (int, Errno) {
 	}
 	data := s.out
 	pending := begin(func() (int, error) {
-		defer func() { <-s.turn }()
+		defer s.turn.Unlock()
 		n, err := s.writer.Write(data)
 		return checked(n, err, len(data))
 	})
