@@ -7,6 +7,7 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::{fallible, guard};
 use crate::instance::wasmergo_instance;
+use crate::native::{Native, wasmergo_native};
 use crate::store::wasmergo_store;
 use crate::{stack, thread};
 use std::ffi::c_void;
@@ -54,6 +55,7 @@ impl std::error::Error for HostFailure {}
 struct HostFunction {
     store: u64,
     function: u32,
+    native: Option<Native>,
 }
 
 type Context = VMDynamicFunctionContext<HostFunction>;
@@ -63,15 +65,19 @@ type Context = VMDynamicFunctionContext<HostFunction>;
 pub(crate) fn new(
     store: &wasmergo_store,
     ty: &FunctionType,
-    function: u32,
+    import: &wasmergo_import,
 ) -> InternalStoreHandle<VMFunction> {
     let context = Box::new(Context {
         address: enter as *const VMFunctionBody,
         ctx: HostFunction {
             store: store.id,
-            function,
+            function: import.function,
+            native: Native::new(import.native, import.start),
         },
     });
+    if let Some(native) = &context.ctx.native {
+        store.natives.borrow_mut().push(native);
+    }
     let anyfunc = VMCallerCheckedAnyfunc {
         // Filled in at linking with the importing module's trampoline.
         func_ptr: std::ptr::null(),
@@ -88,6 +94,11 @@ pub(crate) fn new(
 /// Called by compiled code, on the wasm stack: nothing may be allocated here, and no destructor may be pending when
 /// the guest is unwound.
 unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
+    if let Some(native) = &context.ctx.native
+        && unsafe { native.call(values) }
+    {
+        return stack::close_opened();
+    }
     let failure = on_host_stack(|| {
         let host = &context.ctx;
         let status = guard(|| Ok(unsafe { call_go(host.store, host.function, values) }));
@@ -171,6 +182,8 @@ pub unsafe extern "C" fn wasmergo_function_new(
         let import = wasmergo_import {
             item: std::ptr::null(),
             function: number,
+            native: wasmergo_native::None,
+            start: 0,
         };
         let instance = wasmergo_instance::create(store, module, &[import])?;
         let function = unsafe { &*instance }.export(0).ok_or_else(|| {
@@ -199,11 +212,14 @@ pub(crate) fn forwarder(ty: &FunctionType) -> String {
     )
 }
 
-/// One import of an instance: an extern of the same store, or (null) the host function of this number.
+/// One import of an instance: an extern of the same store, or (null) the host function of this number, of which some calls
+/// may be native.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct wasmergo_import {
     pub item: *const wasmergo_extern,
     pub function: u32,
+    pub native: wasmergo_native,
+    pub start: u64,
 }

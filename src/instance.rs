@@ -80,7 +80,9 @@ impl wasmergo_instance {
             }
         }
         let before = State::of(store);
+        let outer = store.natives.take(); // an instance may be made for another one
         let linked = unsafe { link(store, &module, imports) };
+        let natives = store.natives.replace(outer);
         let (instance, imported) = linked.inspect_err(|_| before.restore(store))?;
         store.has.borrow_mut().add(&module);
         builtin::install(&instance);
@@ -96,6 +98,9 @@ impl wasmergo_instance {
             imported,
             module,
         });
+        for native in natives {
+            unsafe { &*native }.bind(&instance);
+        }
         let address: *const Self = &*instance;
         let context = unsafe { (*instance.vm()).vmctx_ptr() };
         store

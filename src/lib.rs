@@ -42,6 +42,7 @@ mod instruction;
 mod link;
 mod memory;
 mod module;
+mod native;
 mod prepare;
 mod results;
 mod signature;

@@ -151,7 +151,7 @@ unsafe fn resolve(
             }
             (None, ImportIndex::Function(index)) => {
                 let ty = module.notes.function_type(info, index.as_u32());
-                let function = host::new(store, ty, import.function);
+                let function = host::new(store, ty, import);
                 if module.notes.has_results(*index) {
                     let callee = unsafe {
                         *function

@@ -7,6 +7,7 @@ use crate::r#extern::{Item, wasmergo_extern};
 use crate::function::Call;
 use crate::guard::{fallible, infallible};
 use crate::instance::wasmergo_instance;
+use crate::native::Native;
 use crate::signature::SignatureTable;
 use crate::stack;
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
@@ -33,6 +34,8 @@ pub struct wasmergo_store {
     pub(crate) has: RefCell<Kinds>,
     /// The instances by their contexts.
     pub(crate) contexts: RefCell<HashMap<usize, *const wasmergo_instance>>,
+    /// The native host functions of the instance that is being linked.
+    pub(crate) natives: RefCell<Vec<*const Native>>,
     pub(crate) signatures: RefCell<SignatureTable>,
     /// Bytes of stack for guests; 0 until the first instance brings its engine's limit.
     stack_limit: Cell<usize>,
@@ -162,6 +165,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             backtraces: Cell::new(0),
             has: RefCell::default(),
             contexts: RefCell::default(),
+            natives: RefCell::default(),
             signatures: RefCell::default(),
             stack_limit: Cell::new(0),
             externs: Mutex::default(),

@@ -27,6 +27,8 @@ type hostDefinition struct {
 	call hostCall
 	// cost is what a call adds to the cost of the guest.
 	cost uint64
+	// native does the common cases.
+	native ffi.Native
 }
 
 // addHost gives a host function a number in the store, with the store entered.

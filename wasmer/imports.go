@@ -308,7 +308,13 @@ func (item importItem) resolve(importer *Instance) (ffi.Import, error) {
 		if err := item.wasi.startProcess(importer); err != nil {
 			return ffi.Import{}, err
 		}
-		return item.host.resolve(importer)
+		resolved, err := item.host.resolve(importer)
+		if item.host.native == ffi.NativeClockTimeGet {
+			if start, ok := importer.process.SystemClock(); ok {
+				resolved.Native, resolved.Start = item.host.native, start
+			}
+		}
+		return resolved, err
 	case item.host != nil:
 		return item.host.resolve(importer)
 	case item.instance.closed.Load():

@@ -88,13 +88,11 @@ type WASI struct {
 // NewWASI checks the configuration and opens its folders. Its error is kept for Err, and for whatever instantiates.
 func NewWASI(config WASIConfig) *WASI {
 	w := &WASI{}
-	if err := config.check(); err != nil {
-		w.err = fmt.Errorf("wasmer: WASI: %w", err)
+	if w.err = config.check(); w.err != nil {
 		return w
 	}
-	preopens, err := openMounts(config.Mounts)
-	if err != nil {
-		w.err = fmt.Errorf("wasmer: WASI: %w", err)
+	var preopens []wasip1.Preopen
+	if preopens, w.err = openMounts(config.Mounts); w.err != nil {
 		return w
 	}
 	var env []string
@@ -129,6 +127,11 @@ func (w *WASI) Close() error {
 	return w.system.Close()
 }
 
+// wasiErrorf makes an error about a setting, whose name comes first.
+func wasiErrorf(format string, args ...any) error {
+	return fmt.Errorf("wasmer: WASI: "+format, args...)
+}
+
 // check names the setting that is wrong.
 func (c *WASIConfig) check() error {
 	size := 0
@@ -136,39 +139,39 @@ func (c *WASIConfig) check() error {
 		size += len(arg) + 1
 		switch {
 		case arg == "":
-			return fmt.Errorf("Args[%d] is empty", i)
+			return wasiErrorf("Args[%d] is empty", i)
 		case strings.Contains(arg, "\x00"):
-			return fmt.Errorf("Args[%d], %q, holds a NUL", i, arg)
+			return wasiErrorf("Args[%d], %q, holds a NUL", i, arg)
 		}
 	}
 	for key, value := range c.Env {
 		size += len(key) + len(value) + 2
 		switch {
 		case key == "":
-			return errors.New("Env has an empty key")
+			return wasiErrorf("Env has an empty key")
 		case strings.ContainsAny(key, "=\x00"):
-			return fmt.Errorf("the key %q of Env holds %q or a NUL", key, "=")
+			return wasiErrorf("the key %q of Env holds %q or a NUL", key, "=")
 		case strings.Contains(value, "\x00"):
-			return fmt.Errorf("Env[%q], %q, holds a NUL", key, value)
+			return wasiErrorf("Env[%q], %q, holds a NUL", key, value)
 		}
 	}
 	if size > math.MaxInt32 {
-		return fmt.Errorf("Args and Env have %d bytes, more than a guest can hold", size)
+		return wasiErrorf("Args and Env have %d bytes, more than a guest can hold", size)
 	}
 	settings := map[string]any{"Stdin": c.Stdin, "Stdout": c.Stdout, "Stderr": c.Stderr, "Random": c.Random}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if isNilPointer(settings[name]) {
-			return fmt.Errorf("%s is a nil %T", name, settings[name])
+			return wasiErrorf("%s is a nil %T", name, settings[name])
 		}
 	}
 	for i, l := range c.Listeners {
 		if l == nil || isNilPointer(l) {
-			return fmt.Errorf("Listeners[%d] is nil", i)
+			return wasiErrorf("Listeners[%d] is nil", i)
 		}
 	}
 	for i, conn := range c.Conns {
 		if conn == nil || isNilPointer(conn) {
-			return fmt.Errorf("Conns[%d] is nil", i)
+			return wasiErrorf("Conns[%d] is nil", i)
 		}
 	}
 	return nil
@@ -192,15 +195,15 @@ func openMounts(mounts []Mount) (preopens []wasip1.Preopen, err error) {
 	for i, mount := range mounts {
 		guest, err := mount.path()
 		if err != nil {
-			return preopens, fmt.Errorf("Mounts[%d].Guest, %q, %w", i, mount.Guest, err)
+			return preopens, wasiErrorf("Mounts[%d].Guest, %q, %w", i, mount.Guest, err)
 		}
 		if other, taken := seen[guest]; taken {
-			return preopens, fmt.Errorf("Mounts[%d].Guest, %q, is that of Mounts[%d] too", i, mount.Guest, other)
+			return preopens, wasiErrorf("Mounts[%d].Guest, %q, is that of Mounts[%d] too", i, mount.Guest, other)
 		}
 		seen[guest] = i
 		dir, err := mount.open()
 		if err != nil {
-			return preopens, fmt.Errorf("Mounts[%d], for %q: %w", i, mount.Guest, err)
+			return preopens, wasiErrorf("Mounts[%d], for %q: %w", i, mount.Guest, err)
 		}
 		preopens = append(preopens, wasip1.Preopen{Guest: guest, Dir: dir})
 	}

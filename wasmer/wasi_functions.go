@@ -145,6 +145,7 @@ var wasiDefinitions = sync.OnceValue(func() map[importKey]*hostDefinition {
 				call: wasiCall(f.call, module == wasiSnapshot0),
 			}
 		}
+		all[importKey{module, "clock_time_get"}].native = ffi.NativeClockTimeGet
 		all[importKey{module, "proc_exit"}] = &hostDefinition{
 			typ:  FunctionType{Params: []ValueType{ValueTypeI32}},
 			call: func(c *Caller, a []ffi.Slot) error { return c.Exit(uint32(a[0].Lo)) },

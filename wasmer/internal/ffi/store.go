@@ -95,13 +95,28 @@ func (s *Store) Externrefs(held []uint64) {
 type Import struct {
 	Item     *Extern
 	Function uint32
+	// Native does the common cases of the host function, with Start as its argument.
+	Native Native
+	Start  uint64
 }
+
+// Native is a host function of which the common cases need no Go.
+type Native uint32
+
+// The native functions, as in the header.
+const (
+	NativeNone         Native = C.WASMERGO_NATIVE_NONE
+	NativeClockTimeGet Native = C.WASMERGO_NATIVE_CLOCK_TIME_GET
+)
 
 // Link makes an instance that has yet to be started; it ends with the store. The imports are in the module's order.
 func (s *Store) Link(module *Module, imports []Import) (*Instance, error) {
 	list := make([]C.wasmergo_import, len(imports))
 	for i, item := range imports {
-		list[i] = C.wasmergo_import{item: item.Item.c(), function: C.uint32_t(item.Function)}
+		list[i] = C.wasmergo_import{
+			item: item.Item.c(), function: C.uint32_t(item.Function), native: C.wasmergo_native(item.Native),
+			start: C.uint64_t(item.Start),
+		}
 	}
 	var out *C.wasmergo_instance
 	e := C.wasmergo_instance_new(s.c(), module.c(),

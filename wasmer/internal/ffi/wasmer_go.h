@@ -48,6 +48,29 @@
 #define WASMERGO_SCRATCH_SLOTS 2048
 
 /*
+ Which function it is. The Go function of the same number does the same, only slower.
+ */
+enum wasmergo_native
+#if __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // __STDC_VERSION__ >= 202311L
+ {
+  /*
+   None: Go does it all.
+   */
+  WASMERGO_NATIVE_NONE,
+  /*
+   WASI's clock_time_get on the system's clocks. `start` is the monotonic clock's value that counts as 0.
+   */
+  WASMERGO_NATIVE_CLOCK_TIME_GET,
+};
+#if __STDC_VERSION__ >= 202311L
+typedef enum wasmergo_native wasmergo_native;
+#else
+typedef uint32_t wasmergo_native;
+#endif // __STDC_VERSION__ >= 202311L
+
+/*
  What went wrong; the Go side maps each to a type or a sentinel.
  */
 enum wasmergo_error_kind
@@ -205,11 +228,14 @@ typedef uint32_t (*wasmergo_host_callback)(uint64_t store,
                                            size_t thread);
 
 /*
- One import of an instance: an extern of the same store, or (null) the host function of this number.
+ One import of an instance: an extern of the same store, or (null) the host function of this number, of which some calls
+ may be native.
  */
 typedef struct {
   const wasmergo_extern *item;
   uint32_t function;
+  wasmergo_native native;
+  uint64_t start;
 } wasmergo_import;
 
 /*

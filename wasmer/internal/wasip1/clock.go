@@ -52,6 +52,16 @@ func (c *clock) monotonic() int64 {
 	return int64(time.Since(c.start)) + 1 // never 0, which some guests take for unknown
 }
 
+// SystemClock tells that the process has the system's clocks, and the value of the monotonic one that counts as 0.
+func (p *Process) SystemClock() (start uint64, ok bool) {
+	config := &p.system.config
+	if config.Now != nil || config.Monotonic != nil || config.Deterministic {
+		return 0, false
+	}
+	now, ok := systemMonotonic()
+	return uint64(now - p.clock.monotonic()), ok
+}
+
 func (c *clock) read(id uint32) (int64, Errno) {
 	switch id {
 	case clockRealtime:

@@ -17,12 +17,6 @@ type hostDir struct {
 	self *os.File
 }
 
-// maxPath bounds the paths, maxLinks the symbolic links at their ends, as Linux does.
-const (
-	maxPath  = 4096
-	maxLinks = 40
-)
-
 // OpenHost opens a folder of the host.
 func OpenHost(path string) (Dir, error) {
 	root, err := os.OpenRoot(path)
@@ -43,126 +37,9 @@ func newHostDir(root *os.Root) (Dir, error) {
 
 func (d *hostDir) Close() error { return errors.Join(d.self.Close(), d.root.Close()) }
 
-// place is where an operation takes effect: a name, in an open directory.
-type place struct {
-	dir  int
-	name string
-	// path leads here from the hostDir.
-	path string
-	// directory says that the path ends in a slash, or is one that names a directory in any case.
-	directory bool
-}
-
-// at resolves the path and does something there.
-func (d *hostDir) at(path string, follow bool, do func(place) error) error {
-	for range maxLinks {
-		target, err := d.once(path, follow, do)
-		if err != nil || target == "" {
-			return err
-		}
-		path = target
-	}
-	return ELOOP
-}
-
-// once is at for a path without a symbolic link at its end; for one with it it gives the path to go on with.
-func (d *hostDir) once(path string, follow bool, do func(place) error) (target string, err error) {
-	if len(path) > maxPath {
-		return "", ENAMETOOLONG
-	}
-	trimmed := strings.TrimRight(path, "/")
-	if trimmed == "" || path[0] == '/' {
-		return "", EPERM
-	}
-	directory := trimmed != path
-	parent, name := "", trimmed
-	if slash := strings.LastIndexByte(trimmed, '/'); slash >= 0 {
-		parent, name = trimmed[:slash+1], trimmed[slash+1:]
-	}
-	if name == "." || name == ".." {
-		parent, name, directory = trimmed, ".", true
-	}
-	dir := d.self
-	if parent != "" && trimmed != "." {
-		dir, err = d.root.OpenFile(strings.TrimRight(parent, "/"), os.O_RDONLY|syscall.O_DIRECTORY, 0)
-		if err != nil {
-			return "", rootError(err)
-		}
-		defer dir.Close()
-	}
-	err = withFD(dir, func(fd int) error {
-		if follow || directory {
-			link, err := readLink(fd, name)
-			if err == nil {
-				target, err = onward(parent, link, directory)
-				return err
-			}
-		}
-		return do(place{fd, name, trimmed, directory})
-	})
-	return target, err
-}
-
-// onward is the path that a symbolic link stands for.
-func onward(parent, link string, directory bool) (string, error) {
-	if link == "" || link[0] == '/' {
-		return "", EPERM
-	}
-	if directory {
-		link += "/"
-	}
-	return parent + link, nil
-}
-
-// rootError makes EPERM of what os.Root says of a path that leads outside, for which it has no error of its own.
-func rootError(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		var errno syscall.Errno
-		if !errors.As(path.Err, &errno) && !errors.Is(err, os.ErrClosed) && !errors.Is(err, os.ErrInvalid) {
-			return EPERM
-		}
-	}
-	return err
-}
-
-// withFD keeps the file from being closed, and its number from being used for another file, while something is done.
-func withFD(file *os.File, do func(fd int) error) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var result error
-	if err := conn.Control(func(fd uintptr) { result = do(int(fd)) }); err != nil {
-		return err
-	}
-	return result
-}
-
-// again repeats a system call that a signal has broken off.
-func again(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
-}
-
-func readLink(dir int, name string) (string, error) {
-	buffer := make([]byte, maxPath)
-	var n int
-	err := again(func() (err error) {
-		n, err = unix.Readlinkat(dir, name, buffer)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return string(buffer[:n]), nil
-}
-
 func (d *hostDir) Open(path string, o OpenOptions) (file File, dir Dir, err error) {
-	err = d.at(path, o.Follow && !(o.Create && o.Exclusive), func(p place) error {
+	follow := o.Follow && !(o.Create && o.Exclusive) || endsInSlash(path) && !o.Create
+	err = d.at(path, follow, func(p place) error {
 		file, dir, err = d.openAt(p, o)
 		return err
 	})
@@ -182,7 +59,10 @@ func (d *hostDir) openAt(p place, o OpenOptions) (File, Dir, error) {
 		flags |= unix.O_DIRECTORY
 	}
 	if o.Create {
-		if p.directory {
+		switch {
+		case p.name == "." && o.Exclusive:
+			return nil, nil, EEXIST
+		case p.directory:
 			return nil, nil, EISDIR
 		}
 		flags |= unix.O_CREAT
@@ -234,7 +114,8 @@ func linkError(p place, o OpenOptions, err error) error {
 // adopt makes a Dir of its own of an open directory. os.Root opens by path only: what it finds there must be the same.
 func (d *hostDir) adopt(fd int, p place, stat *unix.Stat_t) (Dir, error) {
 	self := os.NewFile(uintptr(fd), p.name)
-	root, err := d.root.OpenRoot(p.path)
+	// With the dot, a pipe that has come in its place is not waited for.
+	root, err := d.root.OpenRoot(p.path + "/.")
 	if err != nil {
 		_ = self.Close()
 		return nil, rootError(err)
@@ -254,7 +135,7 @@ func (d *hostDir) adopt(fd int, p place, stat *unix.Stat_t) (Dir, error) {
 }
 
 func (d *hostDir) Stat(path string, follow bool) (stat Stat, err error) {
-	err = d.at(path, follow, func(p place) error {
+	err = d.at(path, follow || endsInSlash(path), func(p place) error {
 		var system unix.Stat_t
 		err := again(func() error { return unix.Fstatat(p.dir, p.name, &system, unix.AT_SYMLINK_NOFOLLOW) })
 		stat = statOf(&system)
@@ -267,7 +148,12 @@ func (d *hostDir) Stat(path string, follow bool) (stat Stat, err error) {
 }
 
 func (d *hostDir) SetTimes(path string, follow bool, times Times) error {
-	return d.at(path, follow, func(p place) error {
+	return d.at(path, follow || endsInSlash(path), func(p place) error {
+		if p.directory {
+			if err := p.isDirectory(); err != nil {
+				return err
+			}
+		}
 		return again(func() error {
 			return unix.UtimesNanoAt(p.dir, p.name, times.system(), unix.AT_SYMLINK_NOFOLLOW)
 		})
@@ -293,8 +179,8 @@ func (d *hostDir) Unlink(path string) error {
 			return notUnlinkable(p)
 		}
 		err := again(func() error { return unix.Unlinkat(p.dir, p.name, 0) })
-		if errors.Is(err, unix.EPERM) { // what POSIX has for directories, where Linux has EISDIR
-			err = errors.Join(notUnlinkable(p), err)
+		if errors.Is(err, unix.EPERM) && p.isDirectory() == nil {
+			return EISDIR // POSIX has EPERM for directories
 		}
 		return err
 	})
@@ -302,17 +188,10 @@ func (d *hostDir) Unlink(path string) error {
 
 // notUnlinkable says why a path with a trailing slash cannot be unlinked.
 func notUnlinkable(p place) error {
-	var stat unix.Stat_t
-	err := again(func() error { return unix.Fstatat(p.dir, p.name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
-	switch {
-	case err != nil:
+	if err := p.isDirectory(); err != nil {
 		return err
-	case stat.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return EISDIR
-	case p.directory:
-		return ENOTDIR
 	}
-	return nil
+	return EISDIR
 }
 
 // between does something to two places, neither of which is followed.
@@ -323,9 +202,6 @@ func (d *hostDir) between(path string, to Dir, newPath string, do func(from, to 
 	}
 	return d.at(path, false, func(from place) error {
 		return target.at(newPath, false, func(to place) error {
-			if from.name == "." || to.name == "." {
-				return EBUSY
-			}
 			return again(func() error { return do(from, to) })
 		})
 	})
@@ -333,13 +209,12 @@ func (d *hostDir) between(path string, to Dir, newPath string, do func(from, to 
 
 func (d *hostDir) Rename(path string, to Dir, newPath string) error {
 	return d.between(path, to, newPath, func(from, to place) error {
+		if from.name == "." || to.name == "." {
+			return EBUSY
+		}
 		if from.directory || to.directory {
-			var stat unix.Stat_t
-			if err := unix.Fstatat(from.dir, from.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			if err := from.isDirectory(); err != nil {
 				return err
-			}
-			if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
-				return ENOTDIR
 			}
 		}
 		return unix.Renameat(from.dir, from.name, to.dir, to.name)
@@ -348,19 +223,16 @@ func (d *hostDir) Rename(path string, to Dir, newPath string) error {
 
 func (d *hostDir) Link(path string, to Dir, newPath string) error {
 	return d.between(path, to, newPath, func(from, to place) error {
-		if from.directory || to.directory {
-			// Directories have no hard links, and a trailing slash asks for one.
-			var stat unix.Stat_t
-			if err := unix.Fstatat(from.dir, from.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if to.directory {
+			if err := to.isDirectory(); err != nil && !errors.Is(err, ENOTDIR) {
 				return err
 			}
-			if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
-				return EPERM
+			return EEXIST
+		}
+		if from.directory {
+			if err := from.isDirectory(); err != nil {
+				return err
 			}
-			if from.directory {
-				return ENOTDIR
-			}
-			return ENOENT
 		}
 		return unix.Linkat(from.dir, from.name, to.dir, to.name, 0)
 	})
@@ -374,7 +246,7 @@ func (d *hostDir) Symlink(target, path string) error {
 		return EPERM
 	}
 	return d.at(strings.TrimRight(path, "/"), false, func(p place) error {
-		if strings.HasSuffix(path, "/") {
+		if endsInSlash(path) {
 			if _, err := d.Stat(strings.TrimRight(path, "/"), false); err == nil {
 				return EEXIST
 			}
@@ -385,7 +257,7 @@ func (d *hostDir) Symlink(target, path string) error {
 }
 
 func (d *hostDir) ReadLink(path string) (target string, err error) {
-	err = d.at(path, false, func(p place) error {
+	err = d.at(path, endsInSlash(path), func(p place) error {
 		if p.directory {
 			return EINVAL
 		}

@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"sync"
@@ -12,44 +13,76 @@ func (f *ioFS) openFile(n ioNode) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := ioFile{fs: f, path: n.path, file: file}
-	if _, ok := file.(io.ReaderAt); ok {
-		return &ioReaderAtFile{base}, nil
+	base := &ioFile{fs: f, node: n, file: file}
+	if reader, ok := file.(io.ReaderAt); ok {
+		return &ioReaderAtFile{base, reader}, nil
 	}
-	if _, ok := file.(io.Seeker); ok {
-		return &ioSeekerFile{ioFile: base}, nil
+	if seeker, ok := file.(io.Seeker); ok {
+		return &ioSeekerFile{base, seeker}, nil
 	}
-	return &ioForwardFile{ioFile: base, node: n}, nil
+	return &ioForwardFile{ioFile: base}, nil
 }
 
-// ioFile is what the files have in common.
+// ioFile is what the files have in common. Its lock is for what the file system's own cannot do at the same time.
 type ioFile struct {
 	unchangingFile
-	fs   *ioFS
-	path string
-	file fs.File
+	fs     *ioFS
+	node   ioNode
+	mu     sync.Mutex
+	file   fs.File
+	closed bool
 }
 
-func (f *ioFile) Stat() (Stat, error) {
-	info, err := f.file.Stat()
-	if err != nil {
-		return Stat{}, err
+// alone does something with the open file.
+func (f *ioFile) alone(do func() error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return EBADF
 	}
-	return f.fs.stat(f.path, info), nil
+	return do()
+}
+
+func (f *ioFile) Stat() (stat Stat, err error) {
+	err = f.alone(func() error {
+		info, err := f.file.Stat()
+		if err == nil {
+			stat = f.fs.stat(f.node.path, info)
+		}
+		return err
+	})
+	return stat, err
 }
 
 func (f *ioFile) Sync(bool) error { return nil }
 
-func (f *ioFile) Close() error { return f.file.Close() }
+func (f *ioFile) Close() error {
+	return f.alone(func() error {
+		f.closed = true
+		return f.file.Close()
+	})
+}
 
 // ioReaderAtFile reads at any offset by itself.
-type ioReaderAtFile struct{ ioFile }
+type ioReaderAtFile struct {
+	*ioFile
+	reader io.ReaderAt
+}
 
 func (f *ioReaderAtFile) ReadAt(p []byte, offset int64) (int, error) {
 	if offset < 0 {
 		return 0, EINVAL
 	}
-	return partly(f.file.(io.ReaderAt).ReadAt(p, offset))
+	n, err := partly(f.reader.ReadAt(p, offset))
+	return n, f.orEnd(err, offset)
+}
+
+// orEnd makes the end of the file of what some file systems, such as embed.FS, say of offsets past it.
+func (f *ioFile) orEnd(err error, offset int64) error {
+	if errors.Is(err, fs.ErrInvalid) && offset >= f.node.info.Size() {
+		return io.EOF
+	}
+	return err
 }
 
 // partly makes no error of one that comes with bytes: it comes again when the rest is read.
@@ -73,47 +106,44 @@ func readSome(r io.Reader, p []byte) (int, error) {
 
 // ioSeekerFile goes to the offset before it reads.
 type ioSeekerFile struct {
-	ioFile
-	mu sync.Mutex
+	*ioFile
+	seeker io.Seeker
 }
 
-func (f *ioSeekerFile) ReadAt(p []byte, offset int64) (int, error) {
+func (f *ioSeekerFile) ReadAt(p []byte, offset int64) (n int, err error) {
 	if offset < 0 {
 		return 0, EINVAL
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, err := f.file.(io.Seeker).Seek(offset, io.SeekStart); err != nil {
-		return 0, err
-	}
-	return readSome(f.file, p)
+	err = f.alone(func() error {
+		if _, err := f.seeker.Seek(offset, io.SeekStart); err != nil {
+			return f.orEnd(err, offset)
+		}
+		n, err = readSome(f.file, p)
+		return err
+	})
+	return n, err
 }
 
 // ioForwardFile can only read on, as files in a ZIP archive. To go back it opens the file anew, and to go forward it reads
 // what lies between, which it does not keep: reading in order costs nothing more, each step back as much as reading
 // the file up to there.
 type ioForwardFile struct {
-	ioFile
-	node     ioNode
-	mu       sync.Mutex
+	*ioFile
 	position int64
-	closed   bool
 }
 
-func (f *ioForwardFile) ReadAt(p []byte, offset int64) (int, error) {
+func (f *ioForwardFile) ReadAt(p []byte, offset int64) (n int, err error) {
 	if offset < 0 {
 		return 0, EINVAL
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return 0, EBADF
-	}
-	if err := f.seek(offset); err != nil {
-		return 0, err
-	}
-	n, err := readSome(f.file, p)
-	f.position += int64(n)
+	err = f.alone(func() error {
+		if err := f.seek(offset); err != nil {
+			return err
+		}
+		n, err = readSome(f.file, p)
+		f.position += int64(n)
+		return err
+	})
 	return n, err
 }
 
@@ -136,20 +166,4 @@ func (f *ioForwardFile) reopen() error {
 	err = f.file.Close()
 	f.file, f.position = file, 0
 	return err
-}
-
-func (f *ioForwardFile) Stat() (Stat, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.ioFile.Stat()
-}
-
-func (f *ioForwardFile) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return EBADF
-	}
-	f.closed = true
-	return f.ioFile.Close()
 }

@@ -16,7 +16,11 @@ type Call struct {
 
 // bytes is a part of the guest's memory.
 func (c Call) bytes(offset, n uint32) ([]byte, Errno) {
-	end := uint64(offset) + uint64(n)
+	return c.part(offset, uint64(n))
+}
+
+func (c Call) part(offset uint32, n uint64) ([]byte, Errno) {
+	end := uint64(offset) + n
 	if end > uint64(len(c.Memory)) {
 		return nil, EFAULT
 	}
@@ -25,11 +29,7 @@ func (c Call) bytes(offset, n uint32) ([]byte, Errno) {
 
 // array is a part of the guest's memory that holds so many elements of a size.
 func (c Call) array(offset, count, size uint32) ([]byte, Errno) {
-	n := uint64(count) * uint64(size)
-	if n > uint64(len(c.Memory)) {
-		return nil, EFAULT
-	}
-	return c.bytes(offset, uint32(n))
+	return c.part(offset, uint64(count)*uint64(size))
 }
 
 // path is a path in the guest's memory.

@@ -45,7 +45,7 @@ func (c Call) PathOpen(fd, lookup, path, n, how uint32, rights, inheriting uint6
 		Exclusive: how&openExclusive != 0, Truncate: how&openTruncate != 0,
 		Read: granted&(RightRead|RightReaddir) != 0,
 	}
-	o.Write = granted&(RightWrite|RightAllocate|RightSetSize) != 0
+	o.Write = granted&RightWrite != 0
 	file, dir, err := d.dir.Open(name, o)
 	if err != nil {
 		return errnoOf(err)

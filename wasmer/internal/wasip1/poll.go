@@ -18,6 +18,8 @@ const (
 	subscriptionSize  = 48
 	subscription0Size = 56 // of wasi_unstable, which has a number for each clock event besides
 	eventSize         = 32
+	// maxSubscriptions bounds what the host keeps of them, to 40 MiB.
+	maxSubscriptions = 1 << 20
 	// clockAbsolute says that the time is one of the clock's, not from now on.
 	clockAbsolute = 1
 	// hangup says that nothing comes any more.
@@ -38,6 +40,9 @@ type subscription struct {
 func (c Call) PollOneoff(in, out, count, result uint32) Errno {
 	if count == 0 {
 		return EINVAL
+	}
+	if count > maxSubscriptions {
+		return ENOMEM
 	}
 	size := uint32(subscriptionSize)
 	if c.Snapshot0 {
@@ -127,8 +132,12 @@ func (c Call) poll(subscriptions []subscription, events []byte) (uint32, Errno) 
 	}
 }
 
+// waits are the channels to wait for: as many as descriptors, however many subscriptions there are.
+type waits map[<-chan struct{}]bool
+
 // gather writes the events that have happened, and lists what changes for others.
-func (c Call) gather(subscriptions []subscription, events []byte, elapsed time.Duration) (n uint32, waits []<-chan struct{}) {
+func (c Call) gather(subscriptions []subscription, events []byte, elapsed time.Duration) (n uint32, waits waits) {
+	waits = map[<-chan struct{}]bool{}
 	for _, s := range subscriptions {
 		bytes, flags, errno := uint64(0), uint16(0), s.errno
 		switch {
@@ -140,7 +149,7 @@ func (c Call) gather(subscriptions []subscription, events []byte, elapsed time.D
 		default:
 			var wait <-chan struct{}
 			if bytes, flags, wait, errno = c.ready(s); wait != nil {
-				waits = append(waits, wait)
+				waits[wait] = true
 				continue
 			}
 		}
@@ -192,7 +201,7 @@ func (c Call) ready(s subscription) (bytes uint64, flags uint16, wait <-chan str
 
 // pause waits until one of the channels is closed or the time is over, and tells how much of it has passed. A negative
 // timeout is none.
-func (c Call) pause(waits []<-chan struct{}, timeout time.Duration) (time.Duration, Errno) {
+func (c Call) pause(waits waits, timeout time.Duration) (time.Duration, Errno) {
 	if timeout >= 0 && c.clock.sleeps() && len(waits) == 0 {
 		return timeout, c.sleep(timeout)
 	}

@@ -18,7 +18,7 @@ type cursor struct {
 
 const (
 	direntSize = 24
-	// maxWindow bounds the entries of one call.
+	// maxWindow bounds the entries that are kept.
 	maxWindow = 4096
 )
 
@@ -44,7 +44,7 @@ func (c Call) FdReaddir(fd, buffer, size uint32, cookie uint64, result uint32) E
 		return readdirErrno(err)
 	}
 	used := 0
-	for number := cookie; used < len(target) && number-cookie < maxWindow; number++ {
+	for number := cookie; used < len(target); number++ {
 		entry, err := d.cursor.at(number)
 		if err == io.EOF {
 			break
@@ -87,17 +87,15 @@ func (c Call) seek(d *descriptor, cookie uint64) error {
 			{Name: ".", Type: TypeDirectory, Inode: self.Inode}, {Name: "..", Type: TypeDirectory, Inode: self.Inode},
 		}}
 	}
-	for n := 0; d.cursor.first < cookie; n++ {
-		if n%1024 == 0 && c.isEnding() {
+	for number := d.cursor.first; number < cookie; number++ {
+		if number%1024 == 0 && c.isEnding() {
 			return errEnded
 		}
-		if _, err := d.cursor.at(d.cursor.first); err == io.EOF {
+		if _, err := d.cursor.at(number); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		d.cursor.window = d.cursor.window[1:]
-		d.cursor.first++
 	}
 	return nil
 }
@@ -114,6 +112,10 @@ func (c *cursor) at(number uint64) (Entry, error) {
 		}
 		if err != nil {
 			return Entry{}, err
+		}
+		if len(c.window) >= maxWindow {
+			c.window = c.window[1:]
+			c.first++
 		}
 		c.window = append(c.window, entry)
 	}

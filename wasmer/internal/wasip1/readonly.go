@@ -22,7 +22,8 @@ func (d *readOnlyDir) Open(path string, o OpenOptions) (File, Dir, error) {
 	if err := d.openError(path, o); err != nil {
 		return nil, nil, err
 	}
-	o.Create = false
+	// What is there by now may be another thing than what was looked at.
+	o.Create, o.Write, o.Truncate = false, false, false
 	file, dir, err := d.within.Open(path, o)
 	switch {
 	case err != nil:
@@ -60,7 +61,7 @@ func (d *readOnlyDir) openError(path string, o OpenOptions) error {
 // readOnlyOf keeps a stream one.
 func readOnlyOf(file File) File {
 	readOnly := readOnlyFile{withinFile: withinFile{file}}
-	if stream, ok := file.(io.Reader); ok {
+	if stream, ok := file.(io.ReadWriter); ok {
 		return &readOnlyStream{readOnly, stream}
 	}
 	return &readOnly

@@ -2,8 +2,12 @@ package wasip1
 
 import "strings"
 
-// maxName bounds the names in a path, as Linux does.
-const maxName = 255
+// The bounds of paths, of names in them, and of symbolic links on the way, which are those of Linux.
+const (
+	maxPath  = 4096
+	maxName  = 255
+	maxLinks = 40
+)
 
 // tree is a file system as paths lead through it: from node to node, one name at a time.
 type tree[N any] interface {

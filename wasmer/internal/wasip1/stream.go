@@ -48,6 +48,9 @@ const (
 // streamBuffer is how much goes through a goroutine at once.
 const streamBuffer = 64 << 10
 
+// maxNothing is how often a reader may bring nothing, and no error either, before it counts as broken.
+const maxNothing = 100
+
 // AtOnce is implemented by readers and writers that never wait.
 type AtOnce interface{ AtOnce() }
 
@@ -145,7 +148,7 @@ func (s *stream) read(c Call, p []byte, peek, nonblock bool) (int, Errno) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for range 100 { // a reader may bring nothing now and then
+	for nothing := 0; nothing < maxNothing; {
 		if n := copy(p, s.rest); n > 0 {
 			if !peek {
 				s.rest = s.rest[n:]
@@ -157,6 +160,7 @@ func (s *stream) read(c Call, p []byte, peek, nonblock bool) (int, Errno) {
 			if n, err := checked(n, err, len(p)); n > 0 || err != nil {
 				return n, readErrno(n, err)
 			}
+			nothing++
 			continue
 		}
 		pending := s.begin(len(p), !nonblock)
@@ -173,6 +177,7 @@ func (s *stream) read(c Call, p []byte, peek, nonblock bool) (int, Errno) {
 			if err := s.take(); err != nil {
 				return 0, readErrno(0, err)
 			}
+			nothing++
 		}
 	}
 	return 0, EIO
@@ -188,7 +193,10 @@ func (s *stream) begin(n int, wait bool) *pending[int] {
 			s.buffer = make([]byte, n)
 		}
 		buffer := s.buffer[:n]
-		s.pending = begin(func() (int, error) { return s.reader.Read(buffer) })
+		s.pending = begin(func() (int, error) {
+			n, err := s.reader.Read(buffer)
+			return checked(n, err, len(buffer))
+		})
 		if !wait {
 			select {
 			case <-s.pending.done:
@@ -204,7 +212,6 @@ func (s *stream) take() error {
 	pending := s.pending
 	s.pending = nil
 	n, err := pending.result()
-	n, err = checked(n, err, cap(s.buffer))
 	s.rest = s.buffer[:n]
 	if n > 0 {
 		return nil
@@ -294,6 +301,10 @@ func (s *stream) writeElsewhere(c Call, v vectors) (int, Errno) {
 	s.out = s.out[:0]
 	for p, ok := v.next(); ok && len(s.out) < streamBuffer; p, ok = v.next() {
 		s.out = append(s.out, p[:min(len(p), streamBuffer-len(s.out))]...)
+	}
+	if len(s.out) == 0 {
+		s.turn.Unlock()
+		return 0, Success
 	}
 	data := s.out
 	pending := begin(func() (int, error) {

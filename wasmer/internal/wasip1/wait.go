@@ -35,13 +35,13 @@ func (c Call) isEnding() bool {
 }
 
 // waitAny waits for one of several channels, at most until the timer rings; a nil timer never does.
-func (c Call) waitAny(channels []<-chan struct{}, timer <-chan time.Time) bool {
+func (c Call) waitAny(channels waits, timer <-chan time.Time) bool {
 	cases := []reflect.SelectCase{
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.Context.Done())},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.ended)},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(timer)},
 	}
-	for _, channel := range channels {
+	for channel := range channels {
 		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(channel)})
 	}
 	chosen, _, _ := reflect.Select(cases)

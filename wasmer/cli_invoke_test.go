@@ -1,4 +1,4 @@
-package main
+package wasmer_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
-func TestRunPrintsEachResultOnALine(t *testing.T) {
+func TestCLIRunPrintsEachResultOnALine(t *testing.T) {
 	for name, test := range map[string]struct {
 		file, words, want string
 	}{
@@ -27,13 +27,13 @@ func TestRunPrintsEachResultOnALine(t *testing.T) {
 		"of two memories":  {"two_memories.wasm", "load_b 0", "115\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append([]string{"run", fixture(test.file), "--invoke"}, strings.Fields(test.words)...)
-			require.Equal(t, result{success, test.want, ""}, execute("", args...))
+			args := append([]string{"run", cliFixture(test.file), "--invoke"}, strings.Fields(test.words)...)
+			require.Equal(t, cliResult{0, test.want, ""}, cliExecute("", args...))
 		})
 	}
 }
 
-func TestArgumentsAreReadByTheirTypes(t *testing.T) {
+func TestCLIArgumentsAreReadByTheirTypes(t *testing.T) {
 	for _, test := range []struct{ function, word, want string }{
 		{"id_i32", "0", "0"},
 		{"id_i32", "-0", "0"},
@@ -76,28 +76,28 @@ func TestArgumentsAreReadByTheirTypes(t *testing.T) {
 		{"bits_f64", "-nan", fmt.Sprint(-0x8 << 48)},
 	} {
 		t.Run(test.function+" "+test.word, func(t *testing.T) {
-			r := execute("", "run", fixture("numeric.wasm"), "--invoke", test.function, test.word)
-			require.Equal(t, result{success, test.want + "\n", ""}, r)
+			r := cliExecute("", "run", cliFixture("numeric.wasm"), "--invoke", test.function, test.word)
+			require.Equal(t, cliResult{0, test.want + "\n", ""}, r)
 		})
 	}
 }
 
-func TestVectorsAreHexadecimal(t *testing.T) {
+func TestCLIVectorsAreHexadecimal(t *testing.T) {
 	text := `(module (func (export "id") (param v128) (result v128) (local.get 0))
 		(func (export "low") (param v128) (result i64) (i64x2.extract_lane 0 (local.get 0))))`
-	require.Equal(t, result{success, "0x00000000000000010000000000000002\n", ""},
-		execute(text, "run", "-", "--compiler", "cranelift", "--invoke", "id", "0x10000000000000002"))
-	require.Equal(t, result{success, "2\n", ""}, execute(text, "run", "-", "--invoke", "low", "0x10000000000000002"))
-	require.Equal(t, success, execute(text, "run", "-", "--invoke", "id", "0x0"+strings.Repeat("f", 32)).status)
+	require.Equal(t, cliResult{0, "0x00000000000000010000000000000002\n", ""},
+		cliExecute(text, "run", "-", "--compiler", "cranelift", "--invoke", "id", "0x10000000000000002"))
+	require.Equal(t, cliResult{0, "2\n", ""}, cliExecute(text, "run", "-", "--invoke", "low", "0x10000000000000002"))
+	require.Equal(t, 0, cliExecute(text, "run", "-", "--invoke", "id", "0x0"+strings.Repeat("f", 32)).status)
 	for word, part := range map[string]string{
 		"1": "is not of type v128", "0xg": "is not of type v128", "-0x1": "is not of type v128", "0x": "is not of type v128",
 		"0x1" + strings.Repeat("0", 32): "out of the range of v128",
 	} {
-		requireFailure(t, execute(text, "run", "-", "--invoke", "id", word), misuse, `argument 1 of "id"`, part)
+		requireCLIFailure(t, cliExecute(text, "run", "-", "--invoke", "id", word), 2, `argument 1 of "id"`, part)
 	}
 }
 
-func TestWrongArgumentsAreWrongUsage(t *testing.T) {
+func TestCLIWrongArgumentsAreWrongUsage(t *testing.T) {
 	for _, test := range []struct{ file, words, part string }{
 		{"simple.wasm", "sum", `"sum" is given 0 arguments, but takes 2: (func (param i32 i32) (result i32))`},
 		{"simple.wasm", "sum 1", `"sum" is given 1 argument, but takes 2`},
@@ -127,19 +127,19 @@ func TestWrongArgumentsAreWrongUsage(t *testing.T) {
 		{"numeric.wasm", "id_f64 abc", `"abc" is not of type f64`},
 	} {
 		t.Run(test.words, func(t *testing.T) {
-			args := append([]string{"run", fixture(test.file), "--invoke"}, strings.Fields(test.words)...)
-			requireFailure(t, execute("", args...), misuse, test.part, "wasmer-go help run")
+			args := append([]string{"run", cliFixture(test.file), "--invoke"}, strings.Fields(test.words)...)
+			requireCLIFailure(t, cliExecute("", args...), 2, test.part, "wasmer-go help run")
 		})
 	}
-	requireFailure(t, execute("", "run", fixture("numeric.wasm"), "--invoke", "id_f64", ""), misuse, `"" is not of type f64`)
-	requireFailure(t, execute(`(module (func (export "f") (param externref)))`, "run", "-", "--invoke", "f", "null"),
-		misuse, "a parameter of type externref cannot be given")
-	requireFailure(t, execute("", "run", fixture("start_trap.wat"), "--invoke", "never", "1"), misuse,
+	requireCLIFailure(t, cliExecute("", "run", cliFixture("numeric.wasm"), "--invoke", "id_f64", ""), 2, `"" is not of type f64`)
+	requireCLIFailure(t, cliExecute(`(module (func (export "f") (param externref)))`, "run", "-", "--invoke", "f", "null"),
+		2, "a parameter of type externref cannot be given")
+	requireCLIFailure(t, cliExecute("", "run", cliFixture("start_trap.wat"), "--invoke", "never", "1"), 2,
 		`"never" is given 1 argument`) // and not the trap of the start function: no guest code has run
 }
 
-func TestOptionsMayComeBeforeOrAfterFile(t *testing.T) {
-	simple := fixture("simple.wasm")
+func TestCLIOptionsMayComeBeforeOrAfterFile(t *testing.T) {
+	simple := cliFixture("simple.wasm")
 	for _, args := range [][]string{
 		{simple, "--invoke", "sum", "-5", "47"},
 		{simple, "-invoke", "sum", "-5", "47"},
@@ -149,57 +149,68 @@ func TestOptionsMayComeBeforeOrAfterFile(t *testing.T) {
 		{"--compiler", "cranelift", simple, "--invoke", "sum", "-5", "47"},
 		{simple, "--compiler", "cranelift", "--invoke", "sum", "-5", "47"},
 		{"--invoke", "sum", "--", simple, "-5", "47"},
+		{"--invoke", "sum", simple, "--", "-5", "47"},
+		{simple, "--invoke", "sum", "--", "-5", "47"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			require.Equal(t, result{success, "42\n", ""}, execute("", append([]string{"run"}, args...)...))
+			require.Equal(t, cliResult{0, "42\n", ""}, cliExecute("", append([]string{"run"}, args...)...))
 		})
 	}
 }
 
-func TestRunReadsStdin(t *testing.T) {
+func TestCLIRunReadsStdin(t *testing.T) {
 	for _, name := range []string{"fac.wat", "fac.wasm"} {
-		content, err := os.ReadFile(fixture(name))
+		content, err := os.ReadFile(cliFixture(name))
 		require.NoError(t, err)
-		require.Equal(t, result{success, "24\n", ""}, execute(string(content), "run", "-", "--invoke", "fac", "4"), name)
+		require.Equal(t, cliResult{0, "24\n", ""}, cliExecute(string(content), "run", "-", "--invoke", "fac", "4"), name)
 	}
 }
 
-func TestRunWithoutInvokeCallsStart(t *testing.T) {
-	require.Equal(t, result{success, "", ""}, execute(`(module (func (export "_start")))`, "run", "-"))
-	requireFailure(t, execute(`(module (func $go (export "_start") unreachable))`, "run", "-"), failure,
+func TestCLIRunWithoutInvokeCallsStart(t *testing.T) {
+	require.Equal(t, cliResult{0, "", ""}, cliExecute(`(module (func (export "_start")))`, "run", "-"))
+	requireCLIFailure(t, cliExecute(`(module (func $go (export "_start") unreachable))`, "run", "-"), 134,
 		`stdin: calling "_start": trap: unreachable`, "\n\tat go ")
-	requireFailure(t, execute(`(module (func (export "_start") (param i32)))`, "run", "-"), misuse,
+	requireCLIFailure(t, cliExecute(`(module (func (export "_start") (param i32)))`, "run", "-"), 2,
 		`"_start" is given 0 arguments, but takes 1`)
 }
 
-func TestMissingFunctionListsTheExportedOnes(t *testing.T) {
-	memories := fixture("two_memories.wasm")
-	requireFailure(t, execute("", "run", memories), failure,
+func TestCLIMissingFunctionListsTheExportedOnes(t *testing.T) {
+	memories := cliFixture("two_memories.wasm")
+	requireCLIFailure(t, cliExecute("", "run", memories), 1,
 		memories+": there is no _start to run\n", "--invoke:\n",
 		`  "load_a"   (func (param i32) (result i32))`, `  "store_a"  (func (param i32 i32))`, `  "grow_b" `)
-	requireFailure(t, execute("", "run", memories, "--invoke", "nosuch"), failure,
+	requireCLIFailure(t, cliExecute("", "run", memories, "--invoke", "nosuch"), 1,
 		`there is no exported function "nosuch"`, `"load_a" `)
-	requireFailure(t, execute("", "run", memories, "--invoke", "b"), failure,
+	requireCLIFailure(t, cliExecute("", "run", memories, "--invoke", "b"), 1,
 		`the export "b" is a memory, not a function`, `"load_a" `)
-	requireFailure(t, execute("(module)", "run", "-"), failure, "there is no _start to run; no function is exported\n")
+	requireCLIFailure(t, cliExecute("(module)", "run", "-"), 1, "there is no _start to run; no function is exported\n")
 }
 
-func TestMissingImportsAreListed(t *testing.T) {
-	imported := fixture("imported_function.wasm")
-	requireFailure(t, execute("", "run", imported, "--invoke", "add1", "1", "2"), failure,
-		imported+": missing imports, of which this command gives none:\n",
+func TestCLIMissingImportsAreListed(t *testing.T) {
+	imported := cliFixture("imported_function.wasm")
+	requireCLIFailure(t, cliExecute("", "run", imported, "--invoke", "add1", "1", "2"), 1,
+		imported+": missing imports:\n",
 		`  function  "env"  "sum"  (func (param i32 i32) (result i32))`)
-	r := execute("", "run", fixture("hosts.wasm"), "--invoke", "call_nothing")
-	requireFailure(t, r, failure, "missing imports", `"env"  "i32"      (func`, `"env"  "nothing"  (func)`)
-	require.Equal(t, 7, strings.Count(r.stderr, "\n"), r.stderr)
-	wasi := execute(`(module (import "wasi_snapshot_preview1" "a" (func)) (import "wasi_snapshot_preview1" "b" (func))
+	r := cliExecute("", "run", cliFixture("hosts.wasm"), "--invoke", "call_nothing")
+	requireCLIFailure(t, r, 1, "missing imports", `"env"  "i32"      (func`, `"env"  "nothing"  (func)`)
+	require.Equal(t, 8, strings.Count(r.stderr, "\n"), "six, the title, and the hint: %s", r.stderr)
+	wasi := cliExecute(`(module (import "wasi_snapshot_preview1" "a" (func)) (import "wasi_snapshot_preview1" "b" (func))
 		(func (export "_start")))`, "run", "-")
-	requireFailure(t, wasi, failure, "missing imports", "Hint: ", "WASI")
-	require.Equal(t, 1, strings.Count(wasi.stderr, "Hint: "), "each hint once")
+	requireCLIFailure(t, wasi, 1, "missing imports", "Hint: WASI preview 1 has no function of this name\n", "Hint: with --stub-unknown")
+	require.Equal(t, 2, strings.Count(wasi.stderr, "Hint: "), "each hint once")
+	for module, hint := range map[string]string{
+		"wasix_32v1": "made for WASIX", "wasi:cli/stdout@0.2.0": "another version of WASI", "gojs": "GOOS=wasip1",
+	} {
+		r := cliExecute(`(module (import "`+module+`" "f" (func)) (func (export "_start")))`, "run", "-")
+		requireCLIFailure(t, r, 1, "stdin: missing imports:\n", "Hint: ", hint, "Hint: with --stub-unknown")
+	}
+	memory := cliExecute(`(module (import "env" "memory" (memory 1)) (func (export "_start")))`, "run", "-")
+	requireCLIFailure(t, memory, 1, `memory  "env"  "memory"  (memory 1)`)
+	require.NotContains(t, memory.stderr, "--stub-unknown", "which is about functions only")
 }
 
-func TestTrapsEndInStatus1WithMessageAndFrames(t *testing.T) {
-	traps := fixture("traps.wasm")
+func TestCLITrapsEndInStatus134WithMessageAndFrames(t *testing.T) {
+	traps := cliFixture("traps.wasm")
 	for _, compiler := range wasmer.Compilers() {
 		for function, message := range map[string]string{
 			"unreachable":         "unreachable",
@@ -224,49 +235,49 @@ func TestTrapsEndInStatus1WithMessageAndFrames(t *testing.T) {
 				default:
 					parts = append(parts, "\tat "+function+" (traps[")
 				}
-				r := execute("", "run", traps, "--compiler", compiler.String(), "--invoke", function)
-				requireFailure(t, r, failure, parts...)
+				r := cliExecute("", "run", traps, "--compiler", compiler.String(), "--invoke", function)
+				requireCLIFailure(t, r, 134, parts...)
 			})
 		}
 	}
 }
 
-func TestDeepStackIsAbridged(t *testing.T) {
+func TestCLIDeepStackIsAbridged(t *testing.T) {
 	text := `(module (func $leaf unreachable) (func $r (export "r") (param i32)
 		(if (i32.eqz (local.get 0)) (then (call $leaf)))
 		(call $r (i32.sub (local.get 0) (i32.const 1)))))`
 	// There are a frame for the leaf, and one for each number down to 0.
 	for depth, lines := range map[string]int{"0": 3, "23": 26, "24": 27, "1000": 27} {
-		r := execute(text, "run", "-", "--invoke", "r", depth)
-		requireFailure(t, r, failure, "trap: unreachable\n\tat leaf ", "\n\tat r ")
+		r := cliExecute(text, "run", "-", "--invoke", "r", depth)
+		requireCLIFailure(t, r, 134, "trap: unreachable\n\tat leaf ", "\n\tat r ")
 		require.Equal(t, lines, strings.Count(r.stderr, "\n"), r.stderr)
 	}
-	requireFailure(t, execute(text, "run", "-", "--invoke", "r", "1000"), failure, "\n\t... 977 more\n\tat r ")
-	require.NotContains(t, execute(text, "run", "-", "--invoke", "r", "24").stderr, "more", "one would take a line too")
+	requireCLIFailure(t, cliExecute(text, "run", "-", "--invoke", "r", "1000"), 134, "\n\t... 977 more\n\tat r ")
+	require.NotContains(t, cliExecute(text, "run", "-", "--invoke", "r", "24").stderr, "more", "one would take a line too")
 }
 
-func TestFailureOfInstantiationIsToldApart(t *testing.T) {
-	start := fixture("start_trap.wat")
-	requireFailure(t, execute("", "run", start, "--invoke", "never"), failure,
+func TestCLIFailureOfInstantiationIsToldApart(t *testing.T) {
+	start := cliFixture("start_trap.wat")
+	requireCLIFailure(t, cliExecute("", "run", start, "--invoke", "never"), 134,
 		start+": instantiating: trap: unreachable\n\tat boom (start_trap[0]:0x")
-	requireFailure(t, execute(`(module (memory 1) (data (i32.const 65536) "x") (func (export "_start")))`, "run", "-"),
-		failure, "stdin: instantiating: trap: out of bounds memory access")
+	requireCLIFailure(t, cliExecute(`(module (memory 1) (data (i32.const 65536) "x") (func (export "_start")))`, "run", "-"),
+		134, "stdin: instantiating: trap: out of bounds memory access")
 }
 
-func TestCompilerIsUsedOrRefused(t *testing.T) {
+func TestCLICompilerIsUsedOrRefused(t *testing.T) {
 	vector := `(module (func (export "f") (drop (v128.const i64x2 0 0))))`
 	for _, compiler := range []wasmer.Compiler{wasmer.Cranelift, wasmer.Singlepass, wasmer.LLVM} {
-		r := execute("", "run", fixture("simple.wasm"), "--compiler", compiler.String(), "--invoke", "sum", "1", "2")
+		r := cliExecute("", "run", cliFixture("simple.wasm"), "--compiler", compiler.String(), "--invoke", "sum", "1", "2")
 		if !wasmer.Available(compiler) {
-			requireFailure(t, r, failure, "not part of this build; it has "+available())
+			requireCLIFailure(t, r, 1, "not part of this build; it has "+strings.Join(cliCompilers(), ", "))
 			continue
 		}
-		require.Equal(t, result{success, "3\n", ""}, r)
-		r = execute(vector, "run", "-", "--compiler", compiler.String(), "--invoke", "f")
+		require.Equal(t, cliResult{0, "3\n", ""}, r)
+		r = cliExecute(vector, "run", "-", "--compiler", compiler.String(), "--invoke", "f")
 		if compiler == wasmer.Singlepass {
-			requireFailure(t, r, failure, "simd")
+			requireCLIFailure(t, r, 1, "simd")
 		} else {
-			require.Equal(t, success, r.status, r.stderr)
+			require.Equal(t, 0, r.status, r.stderr)
 		}
 	}
 }

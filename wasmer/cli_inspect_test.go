@@ -1,4 +1,4 @@
-package main
+package wasmer_test
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestInspectShowsWhatAModuleNeedsAndOffers(t *testing.T) {
+func TestCLIInspectShowsWhatAModuleNeedsAndOffers(t *testing.T) {
 	for name, test := range map[string]struct{ file, want string }{
 		"imports": {"hosts.wasm", `name: "hosts"
 
@@ -62,13 +62,13 @@ memories: 0
 `},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, result{success, test.want, ""}, execute("", "inspect", fixture(test.file)))
+			require.Equal(t, cliResult{0, test.want, ""}, cliExecute("", "inspect", cliFixture(test.file)))
 		})
 	}
 }
 
-// allKinds also needs a compiler that knows SIMD and exceptions.
-const allKinds = `(module
+// cliAllKinds also needs a compiler that knows SIMD and exceptions.
+const cliAllKinds = `(module
 	(import "" "" (memory 1 65536))
 	(import "a" "g" (global (mut i64)))
 	(import "t" "t" (table 1 externref))
@@ -76,8 +76,8 @@ const allKinds = `(module
 	(tag (export "tag") (param i32))
 	(global (export "<&>") v128 (v128.const i64x2 0 0)))`
 
-func TestInspectKnowsAllKinds(t *testing.T) {
-	require.Equal(t, result{success, `name: (none)
+func TestCLIInspectKnowsAllKinds(t *testing.T) {
+	require.Equal(t, cliResult{0, `name: (none)
 
 imports: 3
   memory  ""   ""   (memory 1 65536)
@@ -92,12 +92,12 @@ exports: 3
 memories: 2
   import  "" ""     (memory 1 65536)         1 page, 64 KiB; at most 65536 pages, 4 GiB
   export  "shared"  (memory 400 800 shared)  400 pages, 25 MiB; at most 800 pages, 50 MiB
-`, ""}, execute(allKinds, "inspect", "-"))
+`, ""}, cliExecute(cliAllKinds, "inspect", "-"))
 }
 
-func TestInspectWritesJSON(t *testing.T) {
-	r := execute(allKinds, "inspect", "--json", "-")
-	require.Equal(t, success, r.status, r.stderr)
+func TestCLIInspectWritesJSON(t *testing.T) {
+	r := cliExecute(cliAllKinds, "inspect", "--json", "-")
+	require.Equal(t, 0, r.status, r.stderr)
 	require.Contains(t, r.stdout, `"<&>"`)
 	const memory = `"kind": "memory", "type": "(memory 1 65536)", "min": 1, "max": 65536, "shared": false`
 	const shared = `"kind": "memory", "type": "(memory 400 800 shared)", "min": 400, "max": 800, "shared": true`
@@ -117,65 +117,65 @@ func TestInspectWritesJSON(t *testing.T) {
 	}`, r.stdout)
 
 	var empty map[string]any
-	require.NoError(t, json.Unmarshal([]byte(execute("(module)", "inspect", "-", "--json").stdout), &empty))
+	require.NoError(t, json.Unmarshal([]byte(cliExecute("(module)", "inspect", "-", "--json").stdout), &empty))
 	require.Equal(t, map[string]any{"name": "", "imports": []any{}, "exports": []any{}, "memories": []any{}}, empty)
 }
 
-func TestValidateIsSilentAboutValidModules(t *testing.T) {
+func TestCLIValidateIsSilentAboutValidModules(t *testing.T) {
 	for _, name := range []string{"simple.wasm", "two_memories.wasm", "imported_function.wasm", "fac.wat", "start_trap.wat"} {
-		require.Equal(t, result{success, "", ""}, execute("", "validate", fixture(name)), name)
+		require.Equal(t, cliResult{0, "", ""}, cliExecute("", "validate", cliFixture(name)), name)
 	}
-	require.Equal(t, result{success, "", ""}, execute("(module)", "validate", "-"))
+	require.Equal(t, cliResult{0, "", ""}, cliExecute("(module)", "validate", "-"))
 }
 
-func TestValidateTellsTheFunctionByNameInBinaries(t *testing.T) {
-	wasm := execute("(module (func) (func $second (result i32) i64.const 1))", "wat2wasm", "-").stdout
-	file := write(t, "bad.wasm", wasm)
-	r := execute("", "validate", file)
-	requireFailure(t, r, failure, file+": function[1] second: end: type mismatch: expected i32, found i64 (at offset 0x")
+func TestCLIValidateTellsTheFunctionByNameInBinaries(t *testing.T) {
+	wasm := cliExecute("(module (func) (func $second (result i32) i64.const 1))", "wat2wasm", "-").stdout
+	file := cliWrite(t, "bad.wasm", wasm)
+	r := cliExecute("", "validate", file)
+	requireCLIFailure(t, r, 1, file+": function[1] second: end: type mismatch: expected i32, found i64 (at offset 0x")
 	require.NotContains(t, r.stderr, "wat2wasm", "the offset is in the file itself")
 }
 
-func TestWat2WasmWritesBesideTheText(t *testing.T) {
-	text, err := os.ReadFile(fixture("fac.wat"))
+func TestCLIWat2WasmWritesBesideTheText(t *testing.T) {
+	text, err := os.ReadFile(cliFixture("fac.wat"))
 	require.NoError(t, err)
-	want, err := os.ReadFile(fixture("fac.wasm"))
+	want, err := os.ReadFile(cliFixture("fac.wasm"))
 	require.NoError(t, err)
 
-	file := write(t, "fac.of.wat", string(text))
-	require.Equal(t, result{success, "", ""}, execute("", "wat2wasm", file))
+	file := cliWrite(t, "fac.of.wat", string(text))
+	require.Equal(t, cliResult{0, "", ""}, cliExecute("", "wat2wasm", file))
 	got, err := os.ReadFile(strings.TrimSuffix(file, ".wat") + ".wasm")
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 
 	out := filepath.Join(t.TempDir(), "out")
-	require.Equal(t, result{success, "", ""}, execute("", "wat2wasm", "-o", out, file))
+	require.Equal(t, cliResult{0, "", ""}, cliExecute("", "wat2wasm", "-o", out, file))
 	got, err = os.ReadFile(out)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 
-	require.Equal(t, result{success, string(want), ""}, execute("", "wat2wasm", file, "-o", "-"))
-	require.Equal(t, result{success, string(want), ""}, execute(string(text), "wat2wasm", "-"))
-	require.Equal(t, result{success, string(want), ""}, execute(string(want), "wat2wasm", "-"), "a binary is copied")
+	require.Equal(t, cliResult{0, string(want), ""}, cliExecute("", "wat2wasm", file, "-o", "-"))
+	require.Equal(t, cliResult{0, string(want), ""}, cliExecute(string(text), "wat2wasm", "-"))
+	require.Equal(t, cliResult{0, string(want), ""}, cliExecute(string(want), "wat2wasm", "-"), "a binary is copied")
 }
 
-func TestWat2WasmNeverReplacesItsInput(t *testing.T) {
+func TestCLIWat2WasmNeverReplacesItsInput(t *testing.T) {
 	for _, name := range []string{"m.wasm", "m.wat"} {
-		file := write(t, name, "(module)")
-		requireFailure(t, execute("", "wat2wasm", file, "-o", file), misuse, file+" would replace what it is made from")
+		file := cliWrite(t, name, "(module)")
+		requireCLIFailure(t, cliExecute("", "wat2wasm", file, "-o", file), 2, file+" would replace what it is made from")
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
 		require.Equal(t, "(module)", string(content))
 	}
-	requireFailure(t, execute("", "wat2wasm", write(t, "m.wasm", "(module)")), misuse, "would replace")
+	requireCLIFailure(t, cliExecute("", "wat2wasm", cliWrite(t, "m.wasm", "(module)")), 2, "would replace")
 }
 
-func TestWat2WasmWritesNothingOnFailure(t *testing.T) {
-	file := write(t, "bad.wat", "(module")
-	requireFailure(t, execute("", "wat2wasm", file), failure, file+": expected `)`", file+":1:8")
+func TestCLIWat2WasmWritesNothingOnFailure(t *testing.T) {
+	file := cliWrite(t, "bad.wat", "(module")
+	requireCLIFailure(t, cliExecute("", "wat2wasm", file), 1, file+": expected `)`", file+":1:8")
 	require.NoFileExists(t, strings.TrimSuffix(file, ".wat")+".wasm")
 
 	nowhere := filepath.Join(t.TempDir(), "none", "out.wasm")
-	requireFailure(t, execute("", "wat2wasm", fixture("fac.wat"), "-o", nowhere), failure,
+	requireCLIFailure(t, cliExecute("", "wat2wasm", cliFixture("fac.wat"), "-o", nowhere), 1,
 		nowhere+": no such file or directory")
 }

@@ -1,4 +1,4 @@
-package main
+package wasmer
 
 import (
 	"errors"
@@ -6,55 +6,53 @@ import (
 	"math"
 	"strconv"
 	"strings"
-
-	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
-// parseArguments reads the words as values of the parameters' types.
-func parseArguments(name string, typ wasmer.FunctionType, words []string) ([]any, error) {
+// cliParseArguments reads the words as values of the parameters' types.
+func cliParseArguments(name string, typ FunctionType, words []string) ([]any, error) {
 	if len(words) != len(typ.Params) {
-		return nil, usagef("%q is given %s, but takes %d: %s", name, count(len(words), "argument"), len(typ.Params), typ)
+		return nil, cliUsagef("%q is given %s, but takes %d: %s", name, cliCount(len(words), "argument"), len(typ.Params), typ)
 	}
 	args := make([]any, len(words))
 	for i, word := range words {
-		v, err := parseValue(word, typ.Params[i])
+		v, err := cliParseValue(word, typ.Params[i])
 		if err != nil {
-			return nil, usagef("argument %d of %q: %v", i+1, name, err)
+			return nil, cliUsagef("argument %d of %q: %v", i+1, name, err)
 		}
 		args[i] = v
 	}
 	return args, nil
 }
 
-func count(n int, noun string) string {
+func cliCount(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-func parseValue(word string, t wasmer.ValueType) (wasmer.Value, error) {
-	var v wasmer.Value
+func cliParseValue(word string, t ValueType) (Value, error) {
+	var v Value
 	var err error
 	switch t {
-	case wasmer.ValueTypeI32:
+	case ValueTypeI32:
 		var bits uint64
-		bits, err = parseInteger(word, 32)
-		v = wasmer.I32(int32(bits))
-	case wasmer.ValueTypeI64:
+		bits, err = cliParseInteger(word, 32)
+		v = I32(int32(bits))
+	case ValueTypeI64:
 		var bits uint64
-		bits, err = parseInteger(word, 64)
-		v = wasmer.I64(int64(bits))
-	case wasmer.ValueTypeF32:
+		bits, err = cliParseInteger(word, 64)
+		v = I64(int64(bits))
+	case ValueTypeF32:
 		var f float64
-		f, err = parseFloat(word, 32)
-		v = wasmer.F32(float32(f))
-	case wasmer.ValueTypeF64:
+		f, err = cliParseFloat(word, 32)
+		v = F32(float32(f))
+	case ValueTypeF64:
 		var f float64
-		f, err = parseFloat(word, 64)
-		v = wasmer.F64(f)
-	case wasmer.ValueTypeV128:
-		v, err = parseVector(word)
+		f, err = cliParseFloat(word, 64)
+		v = F64(f)
+	case ValueTypeV128:
+		v, err = cliParseVector(word)
 	default:
 		return v, fmt.Errorf("a parameter of type %s cannot be given on the command line", t)
 	}
@@ -67,11 +65,11 @@ func parseValue(word string, t wasmer.ValueType) (wasmer.Value, error) {
 	return v, nil
 }
 
-// parseInteger reads a signed or unsigned number. Unlike in Go, a leading 0 does not make it octal.
-func parseInteger(word string, size uint) (uint64, error) {
-	digits, negative := sign(word)
+// cliParseInteger reads a signed or unsigned number. Unlike in Go, a leading 0 does not make it octal.
+func cliParseInteger(word string, size uint) (uint64, error) {
+	digits, negative := cliSign(word)
 	base := 10
-	if hex, ok := cutHex(digits); ok {
+	if hex, ok := cliCutHex(digits); ok {
 		digits, base = hex, 16
 	}
 	n, err := strconv.ParseUint(digits, base, 64)
@@ -86,8 +84,8 @@ func parseInteger(word string, size uint) (uint64, error) {
 	return n, nil
 }
 
-func parseFloat(word string, size int) (float64, error) {
-	digits, negative := sign(word)
+func cliParseFloat(word string, size int) (float64, error) {
+	digits, negative := cliSign(word)
 	if strings.EqualFold(digits, "nan") {
 		// Go's NaN is not the canonical one of WebAssembly, and Go knows none with a sign.
 		bits := uint64(0x7ff8 << 48)
@@ -99,45 +97,45 @@ func parseFloat(word string, size int) (float64, error) {
 	if strings.Contains(digits, "_") {
 		return 0, strconv.ErrSyntax // which Go allows, for integers too; here neither is
 	}
-	if _, ok := cutHex(digits); ok && !strings.ContainsAny(digits, "pP") {
+	if _, ok := cliCutHex(digits); ok && !strings.ContainsAny(digits, "pP") {
 		word += "p0"
 	}
 	return strconv.ParseFloat(word, size)
 }
 
-func parseVector(word string) (wasmer.Value, error) {
-	digits, ok := cutHex(word)
+func cliParseVector(word string) (Value, error) {
+	digits, ok := cliCutHex(word)
 	if !ok {
-		return wasmer.Value{}, strconv.ErrSyntax
+		return Value{}, strconv.ErrSyntax
 	}
 	if digits = strings.TrimLeft(digits, "0"); len(digits) > 32 {
-		return wasmer.Value{}, strconv.ErrRange
+		return Value{}, strconv.ErrRange
 	}
 	digits = strings.Repeat("0", 32-len(digits)) + digits
 	hi, err1 := strconv.ParseUint(digits[:16], 16, 64)
 	lo, err2 := strconv.ParseUint(digits[16:], 16, 64)
-	return wasmer.V128(lo, hi), errors.Join(err1, err2)
+	return V128(lo, hi), errors.Join(err1, err2)
 }
 
-func sign(word string) (digits string, negative bool) {
+func cliSign(word string) (digits string, negative bool) {
 	if digits, ok := strings.CutPrefix(word, "-"); ok {
 		return digits, true
 	}
 	return strings.TrimPrefix(word, "+"), false
 }
 
-func cutHex(word string) (string, bool) {
+func cliCutHex(word string) (string, bool) {
 	if len(word) > 2 && (word[:2] == "0x" || word[:2] == "0X") {
 		return word[2:], true
 	}
 	return word, false
 }
 
-func formatValue(v wasmer.Value) string {
+func cliFormatValue(v Value) string {
 	switch v.Type() {
-	case wasmer.ValueTypeF32:
+	case ValueTypeF32:
 		return strconv.FormatFloat(float64(v.ToF32()), 'g', -1, 32)
-	case wasmer.ValueTypeF64:
+	case ValueTypeF64:
 		return strconv.FormatFloat(v.ToF64(), 'g', -1, 64)
 	}
 	return v.String()

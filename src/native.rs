@@ -1,0 +1,105 @@
+//! The common cases of host functions that guests call very often, without the way to Go. What is unusual about a call is
+//! left to the Go function, and so is every so-manieth call: Go looks whether the guest may go on.
+
+use crate::instance::wasmergo_instance;
+use crate::stack;
+use std::cell::Cell;
+use std::ptr;
+use wasmer_types::{ExportIndex, MemoryIndex, RawValue};
+use wasmer_vm::{VMExtern, VMMemoryDefinition};
+
+/// Which function it is. The Go function of the same number does the same, only slower.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(non_camel_case_types)]
+pub enum wasmergo_native {
+    /// None: Go does it all.
+    None,
+    /// WASI's clock_time_get on the system's clocks. `start` is the monotonic clock's value that counts as 0.
+    ClockTimeGet,
+}
+
+/// Each so-manieth call goes to Go.
+const GO: u32 = 256;
+
+pub(crate) struct Native {
+    start: u64,
+    calls: Cell<u32>,
+    /// The memory that pointers mean; null until the instance is linked.
+    memory: Cell<*const VMMemoryDefinition>,
+}
+
+impl Native {
+    pub fn new(kind: wasmergo_native, start: u64) -> Option<Self> {
+        (kind == wasmergo_native::ClockTimeGet).then(|| Self {
+            start,
+            calls: Cell::new(0),
+            memory: Cell::new(ptr::null()),
+        })
+    }
+
+    /// Gives the function the memory of the instance that imports it: the exported one, else the first imported one.
+    pub fn bind(&self, instance: &wasmergo_instance) {
+        let info = instance.module.info();
+        let index = |export: &ExportIndex| match export {
+            ExportIndex::Memory(index) => Some(*index),
+            _ => None,
+        };
+        let exported = info.exports.get("memory").and_then(index);
+        let first = || info.exports.values().find_map(index);
+        let imported = || (info.num_imported_memories > 0).then(|| MemoryIndex::from_u32(0));
+        let Some(index) = exported.or_else(first).or_else(imported) else {
+            return;
+        };
+        let vm = unsafe { &mut *instance.vm() };
+        if let VMExtern::Memory(handle) = vm.lookup_by_declaration(ExportIndex::Memory(index)) {
+            let memory = handle.get(instance.objects());
+            self.memory
+                .set(wasmer_vm::LinearMemory::vmmemory(memory).as_ptr());
+        }
+    }
+
+    /// Does it, or is false if Go is to do it. Runs on the guest's stack; nothing here has a destructor.
+    #[inline]
+    pub unsafe fn call(&self, values: *mut RawValue) -> bool {
+        let calls = self.calls.get();
+        self.calls.set(calls.wrapping_add(1));
+        if calls.is_multiple_of(GO) {
+            return false;
+        }
+        let (clock, result) = unsafe { ((*values).u32, (*values.add(2)).u32) };
+        let Some(now) = self.now(clock) else {
+            return false;
+        };
+        let Some(memory) = (unsafe { self.memory.get().as_ref() }) else {
+            return false;
+        };
+        if u64::from(result) + 8 > memory.current_length as u64 {
+            return false;
+        }
+        unsafe {
+            let target = memory.base.add(result as usize).cast::<[u8; 8]>();
+            target.write(now.to_le_bytes());
+            (*values).u32 = 0;
+        }
+        true
+    }
+
+    fn now(&self, clock: u32) -> Option<u64> {
+        match clock {
+            0 => read(libc::CLOCK_REALTIME),
+            1..=3 => Some(read(libc::CLOCK_MONOTONIC)?.wrapping_sub(self.start)),
+            _ => None,
+        }
+    }
+}
+
+fn read(clock: libc::clockid_t) -> Option<u64> {
+    stack::check();
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let status = unsafe { libc::clock_gettime(clock, &mut time) };
+    (status == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
