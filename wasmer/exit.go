@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ExitError is what calls return that were cut short because the guest exited, by WASI's proc_exit for one, or because
@@ -55,8 +56,7 @@ func (i *Instance) Start(ctx context.Context, functions ...string) error {
 			return i.explainStart(err)
 		}
 		if _, err = f.call(ctx, nil, nil); err != nil {
-			var exit *ExitError
-			if errors.As(err, &exit) && exit.instance == i && exit.Code == 0 {
+			if exit := i.exit.Load(); exit != nil && exit.Code == 0 && errors.Is(err, exit) {
 				return nil
 			}
 			return err
@@ -86,7 +86,7 @@ func (i *Instance) CloseWithExitCode(code uint32) error {
 }
 
 // Exit closes the instance that imports the host function with an exit code, and gives the error for the host function to
-// return. No instruction of the guest runs after that.
+// return. No instruction of the guest runs after that, also if a host function in between swallows the error.
 func (c *Caller) Exit(code uint32) error {
 	if c.instance == nil {
 		return &ExitError{Code: code}
@@ -98,7 +98,7 @@ func (c *Caller) Exit(code uint32) error {
 // exited makes an end of the guest of an ExitError that a host function has made itself.
 func (c *Caller) exited(err error) error {
 	var exit *ExitError
-	if c.instance == nil || !errors.As(err, &exit) || exit.instance != nil {
+	if c.instance == nil || !errors.As(err, &exit) || exit == nil || exit.instance != nil {
 		return err
 	}
 	_ = c.instance.CloseWithExitCode(exit.Code)
@@ -108,11 +108,64 @@ func (c *Caller) exited(err error) error {
 	return err
 }
 
+// endingBetween is what a call gets that goes through the outer and the inner instance, when one of them, or one that may lie
+// between them on the stack, has ended.
+func (s *Store) endingBetween(outer, inner *Instance) error {
+	if err := outer.ending(); err != nil || s.exits.Load() == nil {
+		return err
+	}
+	for exited := s.exits.Load(); exited != nil; exited = exited.next {
+		if outer.reaches(exited.instance) && exited.instance.reaches(inner) {
+			return exited.instance.exit.Load()
+		}
+	}
+	return nil
+}
+
+// exitedInstance is one of a list of those that have exited and export to others.
+type exitedInstance struct {
+	instance *Instance
+	next     *exitedInstance
+}
+
+// reaches reports whether functions of the instance can call those of the other one, or of several after each other.
+func (i *Instance) reaches(other *Instance) bool {
+	if i == nil || other == nil || i == other {
+		return i == other
+	}
+	return slices.ContainsFunc(i.linked, func(linked *Instance) bool { return linked.reaches(other) })
+}
+
+// link notes that the instance imports from the other one.
+func (i *Instance) link(other *Instance) {
+	if other == nil || other.module == nil || slices.Contains(i.linked, other) {
+		return
+	}
+	i.linked = append(i.linked, other)
+	other.shared.Store(true)
+}
+
+// remember puts an instance that has exited where calls that go through it find it.
+func (i *Instance) remember() {
+	if !i.shared.Load() {
+		return
+	}
+	for entry := (&exitedInstance{instance: i}); ; {
+		entry.next = i.store.exits.Load()
+		if i.store.exits.CompareAndSwap(entry.next, entry) {
+			return
+		}
+	}
+}
+
 // end closes the instance, if that is still to be done.
 func (i *Instance) end(exit *ExitError) {
 	exit.instance, exit.Module = i, i.title()
 	if !i.exit.CompareAndSwap(nil, exit) {
 		return
+	}
+	if !exit.plain {
+		i.remember()
 	}
 	i.closed.Store(true)
 	close(i.ended)

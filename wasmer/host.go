@@ -110,17 +110,20 @@ func (s *Store) callHost(h *hostFunction, values []ffi.Slot) (panicked bool, val
 		err = h.run(values)
 	}
 	if err == nil {
-		err = s.current.ending()
+		err = s.endingBetween(s.current, h.caller.instance)
 	}
 	panicked = false
 	return false, nil, err
 }
 
-// run calls the host function. If it closes the instance that imports it, that is the guest's end. What was closed before is
-// none: what it has given away to others of its store still works for them.
+// run calls the host function. If it closes the instance that imports it, that is the guest's end. What was closed before
+// goes on: what it has given away to others of its store still works for them. What has exited does not.
 func (h *hostFunction) run(values []ffi.Slot) error {
 	instance := h.caller.instance
 	open := instance.ending() == nil
+	if !open && !instance.exit.Load().plain {
+		return instance.ending()
+	}
 	if err := h.call(&h.caller, values); err != nil {
 		return h.caller.exited(err)
 	}

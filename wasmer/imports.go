@@ -237,6 +237,14 @@ func (item importItem) store() *Store {
 	return nil
 }
 
+// exporter is the instance whose function it is; nil for those of the host.
+func (item importItem) exporter() *Instance {
+	if f, ok := item.extern.(*Function); ok {
+		return f.instance
+	}
+	return item.instance
+}
+
 func (item importItem) typ() ExternType {
 	switch {
 	case item.extern != nil:
@@ -277,6 +285,9 @@ func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 		resolved, err := item.resolve(instance)
 		if err != nil {
 			return nil, err
+		}
+		if given.Kind == ExternFunction {
+			instance.link(item.exporter())
 		}
 		switch given.Kind { // what counts is the present size
 		case ExternMemory:
@@ -337,7 +348,8 @@ func (s *Store) find(module, name string) (importItem, bool) {
 
 // hint suggests why an import is missing.
 func (i *Imports) hint(want ImportType) string {
-	if needs := foreignWASI(want.Module); needs != "" && (i == nil || i.wasi == nil) {
+	isWASI := want.Module == wasiSnapshot1 || want.Module == wasiSnapshot0
+	if needs := foreignWASI(want.Module); needs != "" && (!isWASI || i == nil || i.wasi == nil) {
 		return needs
 	}
 	switch module := want.Module; {

@@ -36,6 +36,9 @@ type Instance struct {
 	// exit is why it is closed; ended is closed then, for those who wait.
 	exit  atomic.Pointer[ExitError]
 	ended chan struct{}
+	// linked are those that it imports from; shared says that it is such a one of others.
+	linked []*Instance
+	shared atomic.Bool
 	// known says that a host function has asked for the instance, before it had started.
 	known atomic.Bool
 

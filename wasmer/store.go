@@ -54,6 +54,8 @@ type Store struct {
 	externrefs externrefs
 	// instances counts those that were made.
 	instances int
+	// exits are the instances that have exited and may be on the stack between others.
+	exits atomic.Pointer[exitedInstance]
 	// processes are the guests with WASI, whose files are closed with the store.
 	processes []*wasip1.Process
 

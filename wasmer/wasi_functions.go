@@ -302,10 +302,11 @@ func (v WasiVersion) String() string {
 func WASIVersion(module *Module) WasiVersion {
 	version := Unknown
 	for _, want := range module.Imports() {
-		switch want.Module {
-		case wasiSnapshot0:
+		switch {
+		case want.Type.Kind != ExternFunction:
+		case want.Module == wasiSnapshot0:
 			version = max(version, Snapshot0)
-		case wasiSnapshot1:
+		case want.Module == wasiSnapshot1:
 			return Snapshot1
 		}
 	}

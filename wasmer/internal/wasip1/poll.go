@@ -41,9 +41,6 @@ func (c Call) PollOneoff(in, out, count, result uint32) Errno {
 	if count == 0 {
 		return EINVAL
 	}
-	if count > maxSubscriptions {
-		return ENOMEM
-	}
 	size := uint32(subscriptionSize)
 	if c.Snapshot0 {
 		size = subscription0Size
@@ -58,6 +55,9 @@ func (c Call) PollOneoff(in, out, count, result uint32) Errno {
 	}
 	if _, errno := c.bytes(result, 4); errno != Success {
 		return errno
+	}
+	if count > maxSubscriptions {
+		return ENOMEM
 	}
 	// The events may lie where the subscriptions do.
 	subscriptions := make([]subscription, 0, min(count, 64))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,6 +150,9 @@ func (s *stream) read(c Call, p []byte, peek, nonblock bool) (int, Errno) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for nothing := 0; nothing < maxNothing; {
+		if peek && len(s.rest) > 0 && len(s.rest) < len(p) {
+			s.more()
+		}
 		if n := copy(p, s.rest); n > 0 {
 			if !peek {
 				s.rest = s.rest[n:]
@@ -163,7 +167,11 @@ func (s *stream) read(c Call, p []byte, peek, nonblock bool) (int, Errno) {
 			nothing++
 			continue
 		}
-		pending := s.begin(len(p), !nonblock)
+		wanted := len(p)
+		if peek { // it may be for more the next time
+			wanted = streamBuffer
+		}
+		pending := s.begin(wanted, !nonblock)
 		if nonblock && !pending.isDone() {
 			return 0, EAGAIN
 		}
@@ -189,10 +197,11 @@ const promptly = time.Millisecond
 // begin starts to read, unless that goes on already.
 func (s *stream) begin(n int, wait bool) *pending[int] {
 	if s.pending == nil {
-		if n = min(n, streamBuffer); cap(s.buffer) < n {
+		if n = min(n, streamBuffer); cap(s.buffer) < n || len(s.rest) > 0 {
 			s.buffer = make([]byte, n)
 		}
 		buffer := s.buffer[:n]
+		clear(buffer) // for readers that claim more than they bring: it may hold what another guest has read
 		s.pending = begin(func() (int, error) {
 			n, err := s.reader.Read(buffer)
 			return checked(n, err, len(buffer))
@@ -212,11 +221,22 @@ func (s *stream) take() error {
 	pending := s.pending
 	s.pending = nil
 	n, err := pending.result()
-	s.rest = s.buffer[:n]
+	if len(s.rest) == 0 {
+		s.rest = s.buffer[:n]
+	} else {
+		s.rest = slices.Concat(s.rest, s.buffer[:n])
+	}
 	if n > 0 {
 		return nil
 	}
 	return err
+}
+
+// more adds to what was read what has come since.
+func (s *stream) more() {
+	if s.begin(streamBuffer, false).isDone() {
+		_ = s.take() // an error comes again
+	}
 }
 
 func readErrno(n int, err error) Errno {
