@@ -145,9 +145,9 @@ func (i *Instance) link(other *Instance) {
 	other.shared.Store(true)
 }
 
-// remember puts an instance that has exited where calls that go through it find it.
+// remember puts an instance that exits during a call where the call finds it, until it ends.
 func (i *Instance) remember() {
-	if !i.shared.Load() {
+	if !i.shared.Load() || !i.store.gate.held() {
 		return
 	}
 	for entry := (&exitedInstance{instance: i}); ; {

@@ -33,6 +33,9 @@ func (g *gate) close() bool { return g.state.Or(gateClosed)&gateClosed == 0 }
 
 func (g *gate) closed() bool { return g.state.Load()&gateClosed != 0 }
 
+// held reports whether somebody is in.
+func (g *gate) held() bool { return g.state.Load()&^gateClosed != gateFree }
+
 // tryEnterClosed enters a closed gate that nobody is in.
 func (g *gate) tryEnterClosed() bool {
 	return g.state.CompareAndSwap(gateClosed, gateClosed|gateHeld)

@@ -74,6 +74,7 @@ func enterHost(store uint64, function uint32, values unsafe.Pointer, thread uint
 	s.hostThread.Store(thread)
 	h := s.hosts[function]
 	status := s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width), outer)
+	// At once: the goroutine may leave the thread, and others come to it, as soon as the guest has returned.
 	s.hostThread.Store(outer)
 	return status
 }

@@ -44,6 +44,7 @@ type Instance struct {
 
 	// process is the guest's side of WASI; nil without. imported is the memory that it works on if none is exported.
 	process  *wasip1.Process
+	call     wasip1.Call
 	imported *ffi.MemoryDefinition
 
 	mu    sync.Mutex

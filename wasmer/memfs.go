@@ -22,6 +22,11 @@ var (
 	_ fs.ReadLinkFS = (*MemFS)(nil)
 )
 
+// What guests see of a MemFS is for this library's packages only.
+func init() {
+	wasip1.MemFSOf = func(files fs.FS) *wasip1.MemFS { return files.(*MemFS).files }
+}
+
 // MemFSConfig are the options of a MemFS. The zero value is a good choice.
 type MemFSConfig struct {
 	// MaxBytes bounds what files and the targets of symbolic links take in memory, in blocks of 512 bytes, and the size of each

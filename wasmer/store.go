@@ -54,7 +54,7 @@ type Store struct {
 	externrefs externrefs
 	// instances counts those that were made.
 	instances int
-	// exits are the instances that have exited and may be on the stack between others.
+	// exits are the instances that have exited during the call that holds the store.
 	exits atomic.Pointer[exitedInstance]
 	// processes are the guests with WASI, whose files are closed with the store.
 	processes []*wasip1.Process
@@ -285,6 +285,9 @@ func (s *Store) leave() {
 		return
 	}
 	s.slot.store = nil
+	if s.exits.Load() != nil {
+		s.exits.Store(nil)
+	}
 	s.leaveGate()
 }
 

@@ -22,117 +22,117 @@ type arguments []ffi.Slot
 func (a arguments) u32(i int) uint32 { return uint32(a[i].Lo) }
 func (a arguments) u64(i int) uint64 { return a[i].Lo }
 
-type wasiFunction func(c wasip1.Call, a arguments) wasip1.Errno
+type wasiFunction func(c *wasip1.Call, a arguments) wasip1.Errno
 
 // wasiSignatures are the parameters: i is i32, I is i64. The result is an error number always.
 var wasiSignatures = map[string]struct {
 	params string
 	call   wasiFunction
 }{
-	"args_get":       {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.ArgsGet(a.u32(0), a.u32(1)) }},
-	"args_sizes_get": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.ArgsSizesGet(a.u32(0), a.u32(1)) }},
-	"environ_get":    {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.EnvironGet(a.u32(0), a.u32(1)) }},
-	"environ_sizes_get": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"args_get":       {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.ArgsGet(a.u32(0), a.u32(1)) }},
+	"args_sizes_get": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.ArgsSizesGet(a.u32(0), a.u32(1)) }},
+	"environ_get":    {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.EnvironGet(a.u32(0), a.u32(1)) }},
+	"environ_sizes_get": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.EnvironSizesGet(a.u32(0), a.u32(1))
 	}},
-	"clock_res_get": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.ClockResGet(a.u32(0), a.u32(1)) }},
-	"clock_time_get": {"iIi", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"clock_res_get": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.ClockResGet(a.u32(0), a.u32(1)) }},
+	"clock_time_get": {"iIi", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.ClockTimeGet(a.u32(0), a.u64(1), a.u32(2))
 	}},
-	"fd_advise": {"iIIi", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_advise": {"iIIi", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdAdvise(a.u32(0), a.u64(1), a.u64(2), a.u32(3))
 	}},
-	"fd_allocate": {"iII", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_allocate": {"iII", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdAllocate(a.u32(0), a.u64(1), a.u64(2))
 	}},
-	"fd_close":      {"i", func(c wasip1.Call, a arguments) wasip1.Errno { return c.FdClose(a.u32(0)) }},
-	"fd_datasync":   {"i", func(c wasip1.Call, a arguments) wasip1.Errno { return c.FdDatasync(a.u32(0)) }},
-	"fd_sync":       {"i", func(c wasip1.Call, a arguments) wasip1.Errno { return c.FdSync(a.u32(0)) }},
-	"fd_fdstat_get": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.FdFdstatGet(a.u32(0), a.u32(1)) }},
-	"fd_fdstat_set_flags": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_close":      {"i", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.FdClose(a.u32(0)) }},
+	"fd_datasync":   {"i", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.FdDatasync(a.u32(0)) }},
+	"fd_sync":       {"i", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.FdSync(a.u32(0)) }},
+	"fd_fdstat_get": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.FdFdstatGet(a.u32(0), a.u32(1)) }},
+	"fd_fdstat_set_flags": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdFdstatSetFlags(a.u32(0), a.u32(1))
 	}},
-	"fd_fdstat_set_rights": {"iII", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_fdstat_set_rights": {"iII", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdFdstatSetRights(a.u32(0), a.u64(1), a.u64(2))
 	}},
-	"fd_filestat_get": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_filestat_get": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdFilestatGet(a.u32(0), a.u32(1))
 	}},
-	"fd_filestat_set_size": {"iI", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_filestat_set_size": {"iI", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdFilestatSetSize(a.u32(0), a.u64(1))
 	}},
-	"fd_filestat_set_times": {"iIIi", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_filestat_set_times": {"iIIi", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdFilestatSetTimes(a.u32(0), a.u64(1), a.u64(2), a.u32(3))
 	}},
-	"fd_pread": {"iiiIi", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_pread": {"iiiIi", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdPread(a.u32(0), a.u32(1), a.u32(2), a.u64(3), a.u32(4))
 	}},
-	"fd_prestat_get": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.FdPrestatGet(a.u32(0), a.u32(1)) }},
-	"fd_prestat_dir_name": {"iii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_prestat_get": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.FdPrestatGet(a.u32(0), a.u32(1)) }},
+	"fd_prestat_dir_name": {"iii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdPrestatDirName(a.u32(0), a.u32(1), a.u32(2))
 	}},
-	"fd_pwrite": {"iiiIi", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_pwrite": {"iiiIi", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdPwrite(a.u32(0), a.u32(1), a.u32(2), a.u64(3), a.u32(4))
 	}},
-	"fd_read": {"iiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_read": {"iiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdRead(a.u32(0), a.u32(1), a.u32(2), a.u32(3))
 	}},
-	"fd_readdir": {"iiiIi", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_readdir": {"iiiIi", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdReaddir(a.u32(0), a.u32(1), a.u32(2), a.u64(3), a.u32(4))
 	}},
-	"fd_renumber": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.FdRenumber(a.u32(0), a.u32(1)) }},
-	"fd_seek": {"iIii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_renumber": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.FdRenumber(a.u32(0), a.u32(1)) }},
+	"fd_seek": {"iIii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdSeek(a.u32(0), int64(a.u64(1)), a.u32(2), a.u32(3))
 	}},
-	"fd_tell": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.FdTell(a.u32(0), a.u32(1)) }},
-	"fd_write": {"iiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"fd_tell": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.FdTell(a.u32(0), a.u32(1)) }},
+	"fd_write": {"iiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.FdWrite(a.u32(0), a.u32(1), a.u32(2), a.u32(3))
 	}},
-	"path_create_directory": {"iii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_create_directory": {"iii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathCreateDirectory(a.u32(0), a.u32(1), a.u32(2))
 	}},
-	"path_filestat_get": {"iiiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_filestat_get": {"iiiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathFilestatGet(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4))
 	}},
-	"path_filestat_set_times": {"iiiiIIi", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_filestat_set_times": {"iiiiIIi", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathFilestatSetTimes(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u64(4), a.u64(5), a.u32(6))
 	}},
-	"path_link": {"iiiiiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_link": {"iiiiiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathLink(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4), a.u32(5), a.u32(6))
 	}},
-	"path_open": {"iiiiiIIii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_open": {"iiiiiIIii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathOpen(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4), a.u64(5), a.u64(6), a.u32(7), a.u32(8))
 	}},
-	"path_readlink": {"iiiiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_readlink": {"iiiiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathReadlink(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4), a.u32(5))
 	}},
-	"path_remove_directory": {"iii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_remove_directory": {"iii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathRemoveDirectory(a.u32(0), a.u32(1), a.u32(2))
 	}},
-	"path_rename": {"iiiiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_rename": {"iiiiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathRename(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4), a.u32(5))
 	}},
-	"path_symlink": {"iiiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_symlink": {"iiiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathSymlink(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4))
 	}},
-	"path_unlink_file": {"iii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"path_unlink_file": {"iii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PathUnlinkFile(a.u32(0), a.u32(1), a.u32(2))
 	}},
-	"poll_oneoff": {"iiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"poll_oneoff": {"iiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.PollOneoff(a.u32(0), a.u32(1), a.u32(2), a.u32(3))
 	}},
-	"random_get":  {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.RandomGet(a.u32(0), a.u32(1)) }},
-	"sched_yield": {"", func(c wasip1.Call, _ arguments) wasip1.Errno { return c.SchedYield() }},
-	"sock_accept": {"iii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"random_get":  {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.RandomGet(a.u32(0), a.u32(1)) }},
+	"sched_yield": {"", func(c *wasip1.Call, _ arguments) wasip1.Errno { return c.SchedYield() }},
+	"sock_accept": {"iii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.SockAccept(a.u32(0), a.u32(1), a.u32(2))
 	}},
-	"sock_recv": {"iiiiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"sock_recv": {"iiiiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.SockRecv(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4), a.u32(5))
 	}},
-	"sock_send": {"iiiii", func(c wasip1.Call, a arguments) wasip1.Errno {
+	"sock_send": {"iiiii", func(c *wasip1.Call, a arguments) wasip1.Errno {
 		return c.SockSend(a.u32(0), a.u32(1), a.u32(2), a.u32(3), a.u32(4))
 	}},
-	"sock_shutdown": {"ii", func(c wasip1.Call, a arguments) wasip1.Errno { return c.SockShutdown(a.u32(0), a.u32(1)) }},
+	"sock_shutdown": {"ii", func(c *wasip1.Call, a arguments) wasip1.Errno { return c.SockShutdown(a.u32(0), a.u32(1)) }},
 }
 
 // wasiDefinitions are the functions by module and name. They know their guest by the caller.
@@ -168,9 +168,13 @@ func wasiParams(signature string) (types []ValueType) {
 func wasiCall(f wasiFunction, snapshot0 bool) hostCall {
 	return func(caller *Caller, a []ffi.Slot) error {
 		i := caller.instance
-		errno := f(wasip1.Call{
-			Process: i.process, Memory: i.wasiMemory(), Context: caller.store.ctx, Snapshot0: snapshot0,
-		}, a)
+		c := &i.call
+		if c.Context != nil { // one of the guest's streams has called it back
+			c = &wasip1.Call{Process: i.process}
+		}
+		c.Memory, c.Context, c.Snapshot0 = i.wasiMemory(), caller.store.ctx, snapshot0
+		errno := f(c, a)
+		c.Context = nil
 		if errno.Stopped() {
 			return i.stopped(caller)
 		}
@@ -220,6 +224,7 @@ func (w *WASI) startProcess(i *Instance) error {
 	}
 	if i.process == nil {
 		i.process = w.system.NewProcess(i.ended)
+		i.call.Process = i.process
 		i.store.processes = append(i.store.processes, i.process)
 	}
 	return nil

@@ -15,7 +15,7 @@ func newStringList(list []string) stringList {
 	return s
 }
 
-func (c Call) getStrings(s *stringList, pointers, data uint32) Errno {
+func (c *Call) getStrings(s *stringList, pointers, data uint32) Errno {
 	if _, errno := c.array(pointers, uint32(len(s.offsets)), 4); errno != Success {
 		return errno
 	}
@@ -32,23 +32,23 @@ func (c Call) getStrings(s *stringList, pointers, data uint32) Errno {
 	return Success
 }
 
-func (c Call) getStringSizes(s *stringList, count, size uint32) Errno {
+func (c *Call) getStringSizes(s *stringList, count, size uint32) Errno {
 	if errno := c.put32(count, uint32(len(s.offsets))); errno != Success {
 		return errno
 	}
 	return c.put32(size, uint32(len(s.data)))
 }
 
-func (c Call) ArgsGet(argv, data uint32) Errno { return c.getStrings(&c.system.args, argv, data) }
+func (c *Call) ArgsGet(argv, data uint32) Errno { return c.getStrings(&c.system.args, argv, data) }
 
-func (c Call) ArgsSizesGet(count, size uint32) Errno {
+func (c *Call) ArgsSizesGet(count, size uint32) Errno {
 	return c.getStringSizes(&c.system.args, count, size)
 }
 
-func (c Call) EnvironGet(environ, data uint32) Errno {
+func (c *Call) EnvironGet(environ, data uint32) Errno {
 	return c.getStrings(&c.system.env, environ, data)
 }
 
-func (c Call) EnvironSizesGet(count, size uint32) Errno {
+func (c *Call) EnvironSizesGet(count, size uint32) Errno {
 	return c.getStringSizes(&c.system.env, count, size)
 }

@@ -84,7 +84,7 @@ func (c *clock) sleep(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-func (c Call) ClockResGet(id, result uint32) Errno {
+func (c *Call) ClockResGet(id, result uint32) Errno {
 	if id > clockThread {
 		return EINVAL
 	}
@@ -95,7 +95,7 @@ func (c Call) ClockResGet(id, result uint32) Errno {
 	return c.put64(result, uint64(resolution))
 }
 
-func (c Call) ClockTimeGet(id uint32, _ uint64, result uint32) Errno {
+func (c *Call) ClockTimeGet(id uint32, _ uint64, result uint32) Errno {
 	now, errno := c.clock.read(id)
 	if errno != Success {
 		return errno
@@ -103,7 +103,7 @@ func (c Call) ClockTimeGet(id uint32, _ uint64, result uint32) Errno {
 	return c.put64(result, uint64(now))
 }
 
-func (c Call) SchedYield() Errno {
+func (c *Call) SchedYield() Errno {
 	if yield := c.system.config.Yield; yield != nil {
 		yield()
 	} else {

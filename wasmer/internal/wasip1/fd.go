@@ -42,8 +42,8 @@ func (d *descriptor) stat() (Stat, error) {
 }
 
 // read reads into the vectors. A stream brings what it has for the first of them; a file fills all.
-func (c Call) read(d *descriptor, v vectors, offset int64) (total int, errno Errno) {
-	for p, ok := v.next(); ok; p, ok = v.next() {
+func (c *Call) read(d *descriptor, offset int64) (total int, errno Errno) {
+	for p := c.next(); p != nil; p = c.next() {
 		if d.stream != nil {
 			return d.stream.read(c, p, false, d.flags&FlagNonblock != 0)
 		}
@@ -62,8 +62,8 @@ func (c Call) read(d *descriptor, v vectors, offset int64) (total int, errno Err
 }
 
 // write writes the vectors to a file, at the offset or the end.
-func (c Call) write(d *descriptor, v vectors, offset int64, atEnd bool) (total int, errno Errno) {
-	for p, ok := v.next(); ok; p, ok = v.next() {
+func (c *Call) write(d *descriptor, offset int64, atEnd bool) (total int, errno Errno) {
+	for p := c.next(); p != nil; p = c.next() {
 		var n int
 		var err error
 		if atEnd {
@@ -91,12 +91,12 @@ func (c Call) write(d *descriptor, v vectors, offset int64, atEnd bool) (total i
 	return total, Success
 }
 
-func (c Call) FdRead(fd, iovs, count, nread uint32) Errno {
-	d, v, errno := c.transfer(fd, RightRead, iovs, count, nread)
+func (c *Call) FdRead(fd, iovs, count, nread uint32) Errno {
+	d, errno := c.transfer(fd, RightRead, iovs, count, nread)
 	if errno != Success {
 		return errno
 	}
-	n, errno := c.read(d, v, d.offset)
+	n, errno := c.read(d, d.offset)
 	if errno != Success {
 		return errno
 	}
@@ -104,8 +104,8 @@ func (c Call) FdRead(fd, iovs, count, nread uint32) Errno {
 	return c.put32(nread, uint32(n))
 }
 
-func (c Call) FdPread(fd, iovs, count uint32, offset uint64, nread uint32) Errno {
-	d, v, errno := c.transfer(fd, RightRead|RightSeek, iovs, count, nread)
+func (c *Call) FdPread(fd, iovs, count uint32, offset uint64, nread uint32) Errno {
+	d, errno := c.transfer(fd, RightRead|RightSeek, iovs, count, nread)
 	if errno != Success {
 		return errno
 	}
@@ -115,23 +115,23 @@ func (c Call) FdPread(fd, iovs, count uint32, offset uint64, nread uint32) Errno
 	if offset > math.MaxInt64 {
 		return EINVAL
 	}
-	n, errno := c.read(d, v, int64(offset))
+	n, errno := c.read(d, int64(offset))
 	if errno != Success {
 		return errno
 	}
 	return c.put32(nread, uint32(n))
 }
 
-func (c Call) FdWrite(fd, iovs, count, nwritten uint32) Errno {
-	d, v, errno := c.transfer(fd, RightWrite, iovs, count, nwritten)
+func (c *Call) FdWrite(fd, iovs, count, nwritten uint32) Errno {
+	d, errno := c.transfer(fd, RightWrite, iovs, count, nwritten)
 	if errno != Success {
 		return errno
 	}
 	var n int
 	if d.stream != nil {
-		n, errno = d.stream.write(c, v)
+		n, errno = d.stream.write(c)
 	} else {
-		n, errno = c.write(d, v, d.offset, d.flags&FlagAppend != 0)
+		n, errno = c.write(d, d.offset, d.flags&FlagAppend != 0)
 		if d.flags&FlagAppend != 0 && errno == Success {
 			if stat, err := d.file.Stat(); err == nil {
 				d.offset = int64(stat.Size)
@@ -146,8 +146,8 @@ func (c Call) FdWrite(fd, iovs, count, nwritten uint32) Errno {
 	return c.put32(nwritten, uint32(n))
 }
 
-func (c Call) FdPwrite(fd, iovs, count uint32, offset uint64, nwritten uint32) Errno {
-	d, v, errno := c.transfer(fd, RightWrite|RightSeek, iovs, count, nwritten)
+func (c *Call) FdPwrite(fd, iovs, count uint32, offset uint64, nwritten uint32) Errno {
+	d, errno := c.transfer(fd, RightWrite|RightSeek, iovs, count, nwritten)
 	if errno != Success {
 		return errno
 	}
@@ -157,7 +157,7 @@ func (c Call) FdPwrite(fd, iovs, count uint32, offset uint64, nwritten uint32) E
 	if offset > math.MaxInt64 {
 		return EINVAL
 	}
-	n, errno := c.write(d, v, int64(offset), false)
+	n, errno := c.write(d, int64(offset), false)
 	if errno != Success {
 		return errno
 	}
@@ -165,29 +165,28 @@ func (c Call) FdPwrite(fd, iovs, count uint32, offset uint64, nwritten uint32) E
 }
 
 // transfer checks all that reading and writing take before anything is read or written.
-func (c Call) transfer(fd uint32, right Rights, iovs, count, result uint32) (*descriptor, vectors, Errno) {
+func (c *Call) transfer(fd uint32, right Rights, iovs, count, result uint32) (*descriptor, Errno) {
 	d, errno := c.lookup(fd, 0)
 	if errno != Success {
-		return nil, vectors{}, errno
+		return nil, errno
 	}
 	if d.file == nil && d.stream == nil {
-		return nil, vectors{}, wrongKind(d)
+		return nil, wrongKind(d)
 	}
 	if d.rights&right&(RightRead|RightWrite) == 0 {
-		return nil, vectors{}, EBADF
+		return nil, EBADF
 	}
 	if d.rights&right != right {
 		if d.stream != nil {
-			return nil, vectors{}, ESPIPE
+			return nil, ESPIPE
 		}
-		return nil, vectors{}, ENOTCAPABLE
+		return nil, ENOTCAPABLE
 	}
-	v, errno := c.vectors(iovs, count)
-	if errno != Success {
-		return nil, vectors{}, errno
+	if errno := c.takeVectors(iovs, count); errno != Success {
+		return nil, errno
 	}
 	_, errno = c.bytes(result, 4)
-	return d, v, errno
+	return d, errno
 }
 
 // wrongKind is why a directory or a listener can be neither read nor written.
@@ -198,7 +197,7 @@ func wrongKind(d *descriptor) Errno {
 	return ENOTCONN
 }
 
-func (c Call) FdSeek(fd uint32, delta int64, whence, result uint32) Errno {
+func (c *Call) FdSeek(fd uint32, delta int64, whence, result uint32) Errno {
 	if c.Snapshot0 { // where the order is another one
 		whence = [...]uint32{whenceCur, whenceEnd, whenceSet, 3}[min(whence, 3)]
 	}
@@ -237,7 +236,7 @@ func (c Call) FdSeek(fd uint32, delta int64, whence, result uint32) Errno {
 	return Success
 }
 
-func (c Call) FdTell(fd, result uint32) Errno {
+func (c *Call) FdTell(fd, result uint32) Errno {
 	d, errno := c.positioned(fd, RightTell)
 	if errno != Success {
 		return errno
@@ -246,7 +245,7 @@ func (c Call) FdTell(fd, result uint32) Errno {
 }
 
 // positioned finds a descriptor that has a position.
-func (c Call) positioned(fd uint32, right Rights) (*descriptor, Errno) {
+func (c *Call) positioned(fd uint32, right Rights) (*descriptor, Errno) {
 	d, errno := c.lookup(fd, 0)
 	switch {
 	case errno != Success:
@@ -261,7 +260,7 @@ func (c Call) positioned(fd uint32, right Rights) (*descriptor, Errno) {
 	return d, Success
 }
 
-func (c Call) FdClose(fd uint32) Errno {
+func (c *Call) FdClose(fd uint32) Errno {
 	d, errno := c.lookup(fd, 0)
 	if errno != Success {
 		return errno
@@ -270,7 +269,7 @@ func (c Call) FdClose(fd uint32) Errno {
 	return errnoOf(d.close())
 }
 
-func (c Call) FdRenumber(from, to uint32) Errno {
+func (c *Call) FdRenumber(from, to uint32) Errno {
 	d, errno := c.lookup(from, 0)
 	if errno != Success {
 		return errno
@@ -287,10 +286,10 @@ func (c Call) FdRenumber(from, to uint32) Errno {
 	return errnoOf(replaced.close())
 }
 
-func (c Call) FdSync(fd uint32) Errno     { return c.sync(fd, RightSync, false) }
-func (c Call) FdDatasync(fd uint32) Errno { return c.sync(fd, RightDatasync, true) }
+func (c *Call) FdSync(fd uint32) Errno     { return c.sync(fd, RightSync, false) }
+func (c *Call) FdDatasync(fd uint32) Errno { return c.sync(fd, RightDatasync, true) }
 
-func (c Call) sync(fd uint32, right Rights, dataOnly bool) Errno {
+func (c *Call) sync(fd uint32, right Rights, dataOnly bool) Errno {
 	d, errno := c.lookup(fd, right)
 	switch {
 	case errno != Success:
@@ -303,7 +302,7 @@ func (c Call) sync(fd uint32, right Rights, dataOnly bool) Errno {
 	return EINVAL
 }
 
-func (c Call) FdAdvise(fd uint32, offset, n uint64, advice uint32) Errno {
+func (c *Call) FdAdvise(fd uint32, offset, n uint64, advice uint32) Errno {
 	d, errno := c.lookup(fd, RightAdvise)
 	switch {
 	case errno != Success:
@@ -316,7 +315,7 @@ func (c Call) FdAdvise(fd uint32, offset, n uint64, advice uint32) Errno {
 	return Success // the host's system knows best
 }
 
-func (c Call) FdAllocate(fd uint32, offset, n uint64) Errno {
+func (c *Call) FdAllocate(fd uint32, offset, n uint64) Errno {
 	d, errno := c.file(fd, RightAllocate)
 	switch {
 	case errno != Success:
@@ -330,7 +329,7 @@ func (c Call) FdAllocate(fd uint32, offset, n uint64) Errno {
 }
 
 // file finds a regular file.
-func (c Call) file(fd uint32, right Rights) (*descriptor, Errno) {
+func (c *Call) file(fd uint32, right Rights) (*descriptor, Errno) {
 	d, errno := c.lookup(fd, 0)
 	switch {
 	case errno != Success:
@@ -345,7 +344,7 @@ func (c Call) file(fd uint32, right Rights) (*descriptor, Errno) {
 	return d, Success
 }
 
-func (c Call) FdFdstatGet(fd, result uint32) Errno {
+func (c *Call) FdFdstatGet(fd, result uint32) Errno {
 	d, errno := c.lookup(fd, 0)
 	if errno != Success {
 		return errno
@@ -366,7 +365,7 @@ func (c Call) FdFdstatGet(fd, result uint32) Errno {
 	return Success
 }
 
-func (c Call) FdFdstatSetFlags(fd, flags uint32) Errno {
+func (c *Call) FdFdstatSetFlags(fd, flags uint32) Errno {
 	d, errno := c.lookup(fd, RightSetFlags)
 	if errno != Success {
 		return errno
@@ -378,7 +377,7 @@ func (c Call) FdFdstatSetFlags(fd, flags uint32) Errno {
 	return Success
 }
 
-func (c Call) FdFdstatSetRights(fd uint32, rights, inheriting uint64) Errno {
+func (c *Call) FdFdstatSetRights(fd uint32, rights, inheriting uint64) Errno {
 	d, errno := c.lookup(fd, 0)
 	if errno != Success {
 		return errno
@@ -390,7 +389,7 @@ func (c Call) FdFdstatSetRights(fd uint32, rights, inheriting uint64) Errno {
 	return Success
 }
 
-func (c Call) FdFilestatGet(fd, result uint32) Errno {
+func (c *Call) FdFilestatGet(fd, result uint32) Errno {
 	d, errno := c.lookup(fd, RightFilestat)
 	if errno != Success {
 		return errno
@@ -402,7 +401,7 @@ func (c Call) FdFilestatGet(fd, result uint32) Errno {
 	return c.putStat(result, stat)
 }
 
-func (c Call) putStat(offset uint32, stat Stat) Errno {
+func (c *Call) putStat(offset uint32, stat Stat) Errno {
 	size := uint32(64)
 	if c.Snapshot0 {
 		size = 56
@@ -429,7 +428,7 @@ func (c Call) putStat(offset uint32, stat Stat) Errno {
 	return Success
 }
 
-func (c Call) FdFilestatSetSize(fd uint32, size uint64) Errno {
+func (c *Call) FdFilestatSetSize(fd uint32, size uint64) Errno {
 	d, errno := c.file(fd, RightSetSize)
 	if errno != Success {
 		return errno
@@ -440,7 +439,7 @@ func (c Call) FdFilestatSetSize(fd uint32, size uint64) Errno {
 	return errnoOf(d.file.SetSize(int64(size)))
 }
 
-func (c Call) FdFilestatSetTimes(fd uint32, accessed, modified uint64, flags uint32) Errno {
+func (c *Call) FdFilestatSetTimes(fd uint32, accessed, modified uint64, flags uint32) Errno {
 	d, errno := c.lookup(fd, RightSetTimes)
 	if errno != Success {
 		return errno
@@ -465,7 +464,7 @@ const (
 	setModifiedNow
 )
 
-func (c Call) times(accessed, modified uint64, flags uint32) (times Times, errno Errno) {
+func (c *Call) times(accessed, modified uint64, flags uint32) (times Times, errno Errno) {
 	const both1, both2 = setAccessed | setAccessedNow, setModified | setModifiedNow
 	if flags&^(both1|both2) != 0 || flags&both1 == both1 || flags&both2 == both2 {
 		return times, EINVAL
@@ -489,7 +488,7 @@ func (c Call) times(accessed, modified uint64, flags uint32) (times Times, errno
 	return times, Success
 }
 
-func (c Call) FdPrestatGet(fd, result uint32) Errno {
+func (c *Call) FdPrestatGet(fd, result uint32) Errno {
 	d := c.table.get(fd)
 	if d == nil || !d.isPreopen {
 		return EBADF
@@ -503,7 +502,7 @@ func (c Call) FdPrestatGet(fd, result uint32) Errno {
 	return Success
 }
 
-func (c Call) FdPrestatDirName(fd, path, n uint32) Errno {
+func (c *Call) FdPrestatDirName(fd, path, n uint32) Errno {
 	d := c.table.get(fd)
 	if d == nil || !d.isPreopen {
 		return EBADF

@@ -47,7 +47,7 @@ func (d *hostDir) Open(path string, o OpenOptions) (file File, dir Dir, err erro
 }
 
 func (d *hostDir) openAt(p place, o OpenOptions) (File, Dir, error) {
-	// A pipe without a writer must not keep the thread.
+	// A pipe without a writer must not keep the thread, nor a file of the kernel's that waits for something to happen.
 	flags := unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 	switch {
 	case o.Read && o.Write:
@@ -91,10 +91,6 @@ func (d *hostDir) openAt(p place, o OpenOptions) (File, Dir, error) {
 		dir, err := d.adopt(fd, p, &stat)
 		return nil, dir, err
 	case unix.S_IFREG:
-		if err := unix.SetNonblock(fd, false); err != nil {
-			_ = unix.Close(fd)
-			return nil, nil, err
-		}
 		return &hostFile{file: os.NewFile(uintptr(fd), p.name)}, nil, nil
 	}
 	return &hostStream{hostFile{file: os.NewFile(uintptr(fd), p.name)}}, nil, nil

@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -70,10 +71,15 @@ func (e *hostEntries) Next() (Entry, error) {
 				return Entry{}, err
 			}
 		}
-		record := (*unix.Dirent)(unsafe.Pointer(&e.rest[0]))
-		name := e.rest[unsafe.Offsetof(record.Name):record.Reclen]
-		entry := Entry{Name: untilNUL(name), Type: entryType(record.Type), Inode: record.Ino}
-		e.rest = e.rest[record.Reclen:]
+		// A record is shorter than a unix.Dirent, which has room for the longest name.
+		var layout unix.Dirent
+		record := e.rest[:binary.NativeEndian.Uint16(e.rest[unsafe.Offsetof(layout.Reclen):])]
+		entry := Entry{
+			Name:  untilNUL(record[unsafe.Offsetof(layout.Name):]),
+			Type:  entryType(record[unsafe.Offsetof(layout.Type)]),
+			Inode: binary.NativeEndian.Uint64(record[unsafe.Offsetof(layout.Ino):]),
+		}
+		e.rest = e.rest[len(record):]
 		if entry.Name != "." && entry.Name != ".." {
 			return entry, nil
 		}

@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ const (
 	defaultMaxBytes = 1 << 30
 	defaultMaxNodes = 1_000_000
 )
+
+// MemFSOf finds what package wasmer's file system in memory stands for; that package sets it.
+var MemFSOf func(fs.FS) *MemFS
 
 // NewMemFS makes an empty file system.
 func NewMemFS() *MemFS {

@@ -13,7 +13,7 @@ const (
 // lookupFollow is the only flag of paths: follow a symbolic link at the end.
 const lookupFollow = 1
 
-func (c Call) PathOpen(fd, lookup, path, n, how uint32, rights, inheriting uint64, flags, result uint32) Errno {
+func (c *Call) PathOpen(fd, lookup, path, n, how uint32, rights, inheriting uint64, flags, result uint32) Errno {
 	need := RightOpen
 	if how&openCreate != 0 {
 		need |= RightCreateFile
@@ -64,7 +64,7 @@ func (c Call) PathOpen(fd, lookup, path, n, how uint32, rights, inheriting uint6
 	return c.put32(result, number)
 }
 
-func (c Call) newDescriptor(file File, dir Dir, granted Rights) *descriptor {
+func (c *Call) newDescriptor(file File, dir Dir, granted Rights) *descriptor {
 	if dir != nil {
 		return &descriptor{dir: dir, rights: granted & directoryRights}
 	}
@@ -77,7 +77,7 @@ func (c Call) newDescriptor(file File, dir Dir, granted Rights) *descriptor {
 }
 
 // at finds the directory and the path of most functions.
-func (c Call) at(fd uint32, right Rights, path, n uint32) (Dir, string, Errno) {
+func (c *Call) at(fd uint32, right Rights, path, n uint32) (Dir, string, Errno) {
 	d, errno := c.directory(fd, right)
 	if errno != Success {
 		return nil, "", errno
@@ -86,7 +86,7 @@ func (c Call) at(fd uint32, right Rights, path, n uint32) (Dir, string, Errno) {
 	return d.dir, name, errno
 }
 
-func (c Call) PathCreateDirectory(fd, path, n uint32) Errno {
+func (c *Call) PathCreateDirectory(fd, path, n uint32) Errno {
 	dir, name, errno := c.at(fd, RightCreateDirectory, path, n)
 	if errno != Success {
 		return errno
@@ -94,7 +94,7 @@ func (c Call) PathCreateDirectory(fd, path, n uint32) Errno {
 	return errnoOf(dir.MakeDir(name))
 }
 
-func (c Call) PathRemoveDirectory(fd, path, n uint32) Errno {
+func (c *Call) PathRemoveDirectory(fd, path, n uint32) Errno {
 	dir, name, errno := c.at(fd, RightRemoveDirectory, path, n)
 	if errno != Success {
 		return errno
@@ -102,7 +102,7 @@ func (c Call) PathRemoveDirectory(fd, path, n uint32) Errno {
 	return errnoOf(dir.RemoveDir(name))
 }
 
-func (c Call) PathUnlinkFile(fd, path, n uint32) Errno {
+func (c *Call) PathUnlinkFile(fd, path, n uint32) Errno {
 	dir, name, errno := c.at(fd, RightUnlinkFile, path, n)
 	if errno != Success {
 		return errno
@@ -110,7 +110,7 @@ func (c Call) PathUnlinkFile(fd, path, n uint32) Errno {
 	return errnoOf(dir.Unlink(name))
 }
 
-func (c Call) PathFilestatGet(fd, lookup, path, n, result uint32) Errno {
+func (c *Call) PathFilestatGet(fd, lookup, path, n, result uint32) Errno {
 	dir, name, errno := c.at(fd, RightPathFilestat, path, n)
 	switch {
 	case errno != Success:
@@ -125,7 +125,7 @@ func (c Call) PathFilestatGet(fd, lookup, path, n, result uint32) Errno {
 	return c.putStat(result, stat)
 }
 
-func (c Call) PathFilestatSetTimes(fd, lookup, path, n uint32, accessed, modified uint64, flags uint32) Errno {
+func (c *Call) PathFilestatSetTimes(fd, lookup, path, n uint32, accessed, modified uint64, flags uint32) Errno {
 	dir, name, errno := c.at(fd, RightPathSetTimes, path, n)
 	switch {
 	case errno != Success:
@@ -140,7 +140,7 @@ func (c Call) PathFilestatSetTimes(fd, lookup, path, n uint32, accessed, modifie
 	return errnoOf(dir.SetTimes(name, lookup&lookupFollow != 0, times))
 }
 
-func (c Call) PathRename(fd, path, n, newFD, newPath, newN uint32) Errno {
+func (c *Call) PathRename(fd, path, n, newFD, newPath, newN uint32) Errno {
 	dir, name, errno := c.at(fd, RightRenameSource, path, n)
 	if errno != Success {
 		return errno
@@ -152,7 +152,7 @@ func (c Call) PathRename(fd, path, n, newFD, newPath, newN uint32) Errno {
 	return errnoOf(dir.Rename(name, to, newName))
 }
 
-func (c Call) PathLink(fd, lookup, path, n, newFD, newPath, newN uint32) Errno {
+func (c *Call) PathLink(fd, lookup, path, n, newFD, newPath, newN uint32) Errno {
 	dir, name, errno := c.at(fd, RightLinkSource, path, n)
 	if errno != Success {
 		return errno
@@ -167,7 +167,7 @@ func (c Call) PathLink(fd, lookup, path, n, newFD, newPath, newN uint32) Errno {
 	return errnoOf(dir.Link(name, to, newName))
 }
 
-func (c Call) PathSymlink(target, targetN, fd, path, n uint32) Errno {
+func (c *Call) PathSymlink(target, targetN, fd, path, n uint32) Errno {
 	dir, name, errno := c.at(fd, RightSymlink, path, n)
 	if errno != Success {
 		return errno
@@ -179,7 +179,7 @@ func (c Call) PathSymlink(target, targetN, fd, path, n uint32) Errno {
 	return errnoOf(dir.Symlink(link, name))
 }
 
-func (c Call) PathReadlink(fd, path, n, buffer, size, result uint32) Errno {
+func (c *Call) PathReadlink(fd, path, n, buffer, size, result uint32) Errno {
 	dir, name, errno := c.at(fd, RightReadlink, path, n)
 	if errno != Success {
 		return errno

@@ -37,7 +37,7 @@ type subscription struct {
 }
 
 // PollOneoff waits until something of what the guest names has happened, and tells all that has.
-func (c Call) PollOneoff(in, out, count, result uint32) Errno {
+func (c *Call) PollOneoff(in, out, count, result uint32) Errno {
 	if count == 0 {
 		return EINVAL
 	}
@@ -75,7 +75,7 @@ func (c Call) PollOneoff(in, out, count, result uint32) Errno {
 	return c.put32(result, n)
 }
 
-func (c Call) subscription(data []byte) (s subscription, errno Errno) {
+func (c *Call) subscription(data []byte) (s subscription, errno Errno) {
 	s = subscription{userdata: binary.LittleEndian.Uint64(data), kind: data[8]}
 	rest := data[16:]
 	switch s.kind {
@@ -111,7 +111,7 @@ func (c Call) subscription(data []byte) (s subscription, errno Errno) {
 }
 
 // poll waits until at least one event can be told.
-func (c Call) poll(subscriptions []subscription, events []byte) (uint32, Errno) {
+func (c *Call) poll(subscriptions []subscription, events []byte) (uint32, Errno) {
 	elapsed := time.Duration(0)
 	for {
 		n, waits := c.gather(subscriptions, events, elapsed)
@@ -136,7 +136,7 @@ func (c Call) poll(subscriptions []subscription, events []byte) (uint32, Errno) 
 type waits map[<-chan struct{}]bool
 
 // gather writes the events that have happened, and lists what changes for others.
-func (c Call) gather(subscriptions []subscription, events []byte, elapsed time.Duration) (n uint32, waits waits) {
+func (c *Call) gather(subscriptions []subscription, events []byte, elapsed time.Duration) (n uint32, waits waits) {
 	waits = map[<-chan struct{}]bool{}
 	for _, s := range subscriptions {
 		bytes, flags, errno := uint64(0), uint16(0), s.errno
@@ -166,7 +166,7 @@ func (c Call) gather(subscriptions []subscription, events []byte, elapsed time.D
 }
 
 // ready reports whether a descriptor can be read or written without waiting, and if not, what to wait for.
-func (c Call) ready(s subscription) (bytes uint64, flags uint16, wait <-chan struct{}, errno Errno) {
+func (c *Call) ready(s subscription) (bytes uint64, flags uint16, wait <-chan struct{}, errno Errno) {
 	d, errno := c.lookup(s.fd, RightPoll)
 	if errno != Success {
 		return 0, 0, nil, errno
@@ -201,7 +201,7 @@ func (c Call) ready(s subscription) (bytes uint64, flags uint16, wait <-chan str
 
 // pause waits until one of the channels is closed or the time is over, and tells how much of it has passed. A negative
 // timeout is none.
-func (c Call) pause(waits waits, timeout time.Duration) (time.Duration, Errno) {
+func (c *Call) pause(waits waits, timeout time.Duration) (time.Duration, Errno) {
 	if timeout >= 0 && c.clock.sleeps() && len(waits) == 0 {
 		return timeout, c.sleep(timeout)
 	}
@@ -212,24 +212,30 @@ func (c Call) pause(waits waits, timeout time.Duration) (time.Duration, Errno) {
 		ring = timer.C
 	}
 	start := time.Now()
-	if !c.waitAny(waits, ring) {
+	rang, ok := c.waitAny(waits, ring)
+	switch {
+	case !ok:
 		return 0, stopped
+	case !c.clock.sleeps():
+		return time.Since(start), Success
+	case rang:
+		c.clock.virtual += timeout
+		return timeout, Success
 	}
-	elapsed := time.Since(start)
-	c.clock.virtual += elapsed
-	return elapsed, Success
+	return 0, Success // what the guest waited for took no time that it knows of
 }
 
 // sleep waits in the configured way, at most as long as the guest may go on.
-func (c Call) sleep(d time.Duration) Errno {
+func (c *Call) sleep(d time.Duration) Errno {
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 	asleep := make(chan struct{})
 	defer close(asleep)
 	if c.clock.config.Sleep != nil {
+		ended := c.ended
 		go func() {
 			select {
-			case <-c.ended:
+			case <-ended:
 				cancel()
 			case <-asleep:
 			}

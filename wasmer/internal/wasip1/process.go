@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -55,6 +56,9 @@ func NewSystem(config Config) *System {
 	s := &System{
 		config: config, args: newStringList(config.Args), env: newStringList(config.Env),
 		stdin: newStream(config.Stdin, nil), stdout: newStream(nil, config.Stdout), stderr: newStream(nil, config.Stderr),
+	}
+	if config.Stdout != nil && reflect.TypeOf(config.Stdout).Comparable() && config.Stdout == config.Stderr {
+		s.stderr = s.stdout // it is used by one at a time
 	}
 	for _, l := range config.Listeners {
 		s.listeners = append(s.listeners, &listener{listener: l})

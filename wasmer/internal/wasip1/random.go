@@ -10,7 +10,7 @@ type secureRandom struct{}
 
 func (secureRandom) Read(p []byte) (int, error) { return rand.Read(p) }
 
-func (c Call) RandomGet(buffer, n uint32) Errno {
+func (c *Call) RandomGet(buffer, n uint32) Errno {
 	target, errno := c.bytes(buffer, n)
 	if errno != Success {
 		return errno

@@ -28,7 +28,7 @@ func (c *cursor) close() {
 	}
 }
 
-func (c Call) FdReaddir(fd, buffer, size uint32, cookie uint64, result uint32) Errno {
+func (c *Call) FdReaddir(fd, buffer, size uint32, cookie uint64, result uint32) Errno {
 	d, errno := c.directory(fd, RightReaddir)
 	if errno != Success {
 		return errno
@@ -71,7 +71,7 @@ func readdirErrno(err error) Errno {
 var errEnded = errors.New("the guest is to end")
 
 // seek goes to an entry by its number.
-func (c Call) seek(d *descriptor, cookie uint64) error {
+func (c *Call) seek(d *descriptor, cookie uint64) error {
 	if d.cursor == nil || cookie < d.cursor.first || cookie == 0 {
 		self, err := d.dir.Stat(".", false)
 		if err != nil {
@@ -87,7 +87,7 @@ func (c Call) seek(d *descriptor, cookie uint64) error {
 			{Name: ".", Type: TypeDirectory, Inode: self.Inode}, {Name: "..", Type: TypeDirectory, Inode: self.Inode},
 		}}
 	}
-	for number := d.cursor.first; number < cookie; number++ {
+	for number := d.cursor.first + uint64(len(d.cursor.window)); number < cookie; number++ {
 		if number%1024 == 0 && c.isEnding() {
 			return errEnded
 		}

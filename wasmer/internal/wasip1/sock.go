@@ -34,7 +34,7 @@ func (l *listener) take(p *pending[net.Conn]) (conn net.Conn, mine bool, err err
 	return conn, true, err
 }
 
-func (c Call) SockAccept(fd, flags, result uint32) Errno {
+func (c *Call) SockAccept(fd, flags, result uint32) Errno {
 	d, errno := c.lookup(fd, 0)
 	switch {
 	case errno != Success:
@@ -91,7 +91,7 @@ func notSocket(d *descriptor) Errno {
 }
 
 // socket finds a connected socket.
-func (c Call) socket(fd uint32, right Rights) (*descriptor, Errno) {
+func (c *Call) socket(fd uint32, right Rights) (*descriptor, Errno) {
 	d, errno := c.lookup(fd, 0)
 	switch {
 	case errno != Success:
@@ -110,7 +110,7 @@ const (
 	recvWaitAll
 )
 
-func (c Call) SockRecv(fd, iovs, count, flags, result, resultFlags uint32) Errno {
+func (c *Call) SockRecv(fd, iovs, count, flags, result, resultFlags uint32) Errno {
 	d, errno := c.socket(fd, RightRead)
 	if errno != Success {
 		return errno
@@ -118,8 +118,7 @@ func (c Call) SockRecv(fd, iovs, count, flags, result, resultFlags uint32) Errno
 	if flags&^(recvPeek|recvWaitAll) != 0 {
 		return EINVAL
 	}
-	v, errno := c.vectors(iovs, count)
-	if errno != Success {
+	if errno := c.takeVectors(iovs, count); errno != Success {
 		return errno
 	}
 	flagsTarget, errno := c.bytes(resultFlags, 2)
@@ -129,7 +128,7 @@ func (c Call) SockRecv(fd, iovs, count, flags, result, resultFlags uint32) Errno
 	if _, errno := c.bytes(result, 4); errno != Success {
 		return errno
 	}
-	total, errno := c.receive(d, v, flags)
+	total, errno := c.receive(d, flags)
 	if errno != Success {
 		return errno
 	}
@@ -137,8 +136,8 @@ func (c Call) SockRecv(fd, iovs, count, flags, result, resultFlags uint32) Errno
 	return c.put32(result, uint32(total))
 }
 
-func (c Call) receive(d *descriptor, v vectors, flags uint32) (total int, errno Errno) {
-	for p, ok := v.next(); ok; p, ok = v.next() {
+func (c *Call) receive(d *descriptor, flags uint32) (total int, errno Errno) {
+	for p := c.next(); p != nil; p = c.next() {
 		for len(p) > 0 {
 			n, errno := d.stream.read(c, p, flags&recvPeek != 0, d.flags&FlagNonblock != 0)
 			if errno == stopped || errno != Success && total == 0 {
@@ -154,7 +153,7 @@ func (c Call) receive(d *descriptor, v vectors, flags uint32) (total int, errno 
 	return total, Success
 }
 
-func (c Call) SockSend(fd, iovs, count, flags, result uint32) Errno {
+func (c *Call) SockSend(fd, iovs, count, flags, result uint32) Errno {
 	d, errno := c.socket(fd, RightWrite)
 	if errno != Success {
 		return errno
@@ -162,14 +161,13 @@ func (c Call) SockSend(fd, iovs, count, flags, result uint32) Errno {
 	if flags != 0 {
 		return EINVAL
 	}
-	v, errno := c.vectors(iovs, count)
-	if errno != Success {
+	if errno := c.takeVectors(iovs, count); errno != Success {
 		return errno
 	}
 	if _, errno := c.bytes(result, 4); errno != Success {
 		return errno
 	}
-	n, errno := d.stream.write(c, v)
+	n, errno := d.stream.write(c)
 	if errno != Success {
 		return errno
 	}
@@ -182,7 +180,7 @@ const (
 	shutWrite
 )
 
-func (c Call) SockShutdown(fd, how uint32) Errno {
+func (c *Call) SockShutdown(fd, how uint32) Errno {
 	d, errno := c.socket(fd, RightShutdown)
 	if errno != Success {
 		return errno

@@ -143,7 +143,7 @@ func checked(n int, err error, asked int) (int, error) {
 
 // read fills p with what there is; 0 bytes are the end. With peek they stay to be read again. A stream that would wait is
 // EAGAIN if the guest does not want to.
-func (s *stream) read(c Call, p []byte, peek, nonblock bool) (int, Errno) {
+func (s *stream) read(c *Call, p []byte, peek, nonblock bool) (int, Errno) {
 	if s.reader == nil || len(p) == 0 {
 		return 0, Success
 	}
@@ -270,10 +270,10 @@ func (s *stream) readable() (n int, wait <-chan struct{}) {
 }
 
 // write writes the vectors, or what a stream takes of them at once.
-func (s *stream) write(c Call, v vectors) (int, Errno) {
+func (s *stream) write(c *Call) (int, Errno) {
 	if s.writer == nil {
 		n := 0
-		for p, ok := v.next(); ok; p, ok = v.next() {
+		for p := c.next(); p != nil; p = c.next() {
 			n += len(p)
 		}
 		return n, Success
@@ -282,13 +282,13 @@ func (s *stream) write(c Call, v vectors) (int, Errno) {
 		return 0, stopped
 	}
 	if s.writes == writesAtOnce || s.writes == writesUnknown && c.Context.Done() == nil {
-		return s.writeHere(v)
+		return s.writeHere(c)
 	}
-	return s.writeElsewhere(c, v)
+	return s.writeElsewhere(c)
 }
 
 // waitForTurn waits for those who write, unless the guest is to end.
-func (s *stream) waitForTurn(c Call) bool {
+func (s *stream) waitForTurn(c *Call) bool {
 	var given atomic.Bool // to the guest, or back since the guest has gone
 	pending := begin(func() (int, error) {
 		s.turn.Lock()
@@ -300,9 +300,9 @@ func (s *stream) waitForTurn(c Call) bool {
 	return c.wait(pending.done) || given.Swap(true)
 }
 
-func (s *stream) writeHere(v vectors) (n int, errno Errno) {
+func (s *stream) writeHere(c *Call) (n int, errno Errno) {
 	defer s.turn.Unlock()
-	for p, ok := v.next(); ok; p, ok = v.next() {
+	for p := c.next(); p != nil; p = c.next() {
 		written, err := s.writer.Write(p)
 		written, err = checked(written, err, len(p))
 		n += written
@@ -317,9 +317,9 @@ func (s *stream) writeHere(v vectors) (n int, errno Errno) {
 const grace = 100 * time.Millisecond
 
 // writeElsewhere writes a copy on a goroutine, since the guest, with its memory, may be ended meanwhile.
-func (s *stream) writeElsewhere(c Call, v vectors) (int, Errno) {
+func (s *stream) writeElsewhere(c *Call) (int, Errno) {
 	s.out = s.out[:0]
-	for p, ok := v.next(); ok && len(s.out) < streamBuffer; p, ok = v.next() {
+	for p := c.next(); p != nil && len(s.out) < streamBuffer; p = c.next() {
 		s.out = append(s.out, p[:min(len(p), streamBuffer-len(s.out))]...)
 	}
 	if len(s.out) == 0 {

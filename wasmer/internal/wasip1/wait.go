@@ -7,7 +7,7 @@ import (
 )
 
 // wait waits until the channel is closed. It is false if the guest is to end before.
-func (c Call) wait(done <-chan struct{}) bool {
+func (c *Call) wait(done <-chan struct{}) bool {
 	select {
 	case <-done:
 		return true
@@ -23,7 +23,7 @@ func (c Call) wait(done <-chan struct{}) bool {
 }
 
 // isEnding reports whether the guest is to end.
-func (c Call) isEnding() bool {
+func (c *Call) isEnding() bool {
 	select {
 	case <-c.Context.Done():
 		return true
@@ -34,8 +34,9 @@ func (c Call) isEnding() bool {
 	}
 }
 
-// waitAny waits for one of several channels, at most until the timer rings; a nil timer never does.
-func (c Call) waitAny(channels waits, timer <-chan time.Time) bool {
+// waitAny waits for one of several channels, at most until the timer rings; a nil timer never does. It is not ok if the guest
+// is to end.
+func (c *Call) waitAny(channels waits, timer <-chan time.Time) (rang, ok bool) {
 	cases := []reflect.SelectCase{
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.Context.Done())},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.ended)},
@@ -45,7 +46,7 @@ func (c Call) waitAny(channels waits, timer <-chan time.Time) bool {
 		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(channel)})
 	}
 	chosen, _, _ := reflect.Select(cases)
-	return chosen >= 2
+	return chosen == 2, chosen >= 2
 }
 
 // pending is a call of the host that may take for ever, made on a goroutine of its own, so that a guest that waits for it
