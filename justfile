@@ -43,9 +43,13 @@ test: build
 bench *args: build
     cd benchmarks && go run ./cmd/report "$@"
 
-# Run WebAssembly's official test suite here and on other runtimes, into CONFORMANCE.md
+# Run the official suites of WebAssembly and WASI, and Go's own tests, here and on other runtimes, into CONFORMANCE.md
 conformance: build
     cd conformance && go run ./cmd/report
+
+# Run tests of Go's standard library as WASI programs; arguments go to conformance/cmd/gostd
+gostd *args: build
+    cd conformance && go run ./cmd/gostd "$@"
 
 # Compare the compilers and wazero on so many new random modules
 differential count="100000": build

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/wasmerio/go-ext-wasm/conformance/internal/data"
 	"github.com/wasmerio/go-ext-wasm/conformance/internal/suite"
 )
 
@@ -30,7 +31,7 @@ func TestOfficialSuite(t *testing.T) {
 func load(t *testing.T) []suite.Script {
 	t.Helper()
 	scripts, err := suite.Load("..")
-	if errors.Is(err, suite.ErrNoData) {
+	if errors.Is(err, data.ErrMissing) {
 		t.Skip(err)
 	}
 	require.NoError(t, err)

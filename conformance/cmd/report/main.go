@@ -1,5 +1,5 @@
-// Command report runs WebAssembly's official test suite on this library and its rivals, and writes what they do as
-// Markdown. It fails if this library fails a command.
+// Command report runs the official test suites of WebAssembly and WASI, and tests of Go's standard library, on this library
+// and its rivals, and writes what they do as Markdown. It fails if this library fails an official suite.
 package main
 
 import (
@@ -49,9 +49,21 @@ func run(out string) (failed bool, err error) {
 		fmt.Printf("%-12s %s\n", c.name, c.total)
 		r.columns = append(r.columns, c)
 	}
+	if r.wasi, err = runWASI(repository); err != nil {
+		return false, err
+	}
+	if r.goStd, err = runGo(); err != nil {
+		return false, err
+	}
 	var document bytes.Buffer
 	r.write(&document)
 	for _, c := range r.columns[:r.own] {
+		for _, f := range c.failures {
+			failed = true
+			fmt.Printf("%s: %s\n", c.name, f)
+		}
+	}
+	for _, c := range r.wasi.columns[:r.own] {
 		for _, f := range c.failures {
 			failed = true
 			fmt.Printf("%s: %s\n", c.name, f)

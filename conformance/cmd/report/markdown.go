@@ -15,14 +15,20 @@ import (
 type report struct {
 	scripts []suite.Script
 	columns []column
-	// own is how many of the columns are this library's; they come first.
+	// own is how many of the columns are this library's, here and of the WASI suite; they come first.
 	own int
+
+	wasi  wasiReport
+	goStd goReport
 }
 
 func (r *report) write(w io.Writer) {
-	fmt.Fprintf(w, "# Conformance\n\nWritten by `./justw conformance`: what WebAssembly's official test suite says about this library,\n"+
-		"with each of its compilers, and about its rivals.\n\n")
+	fmt.Fprintf(w, "# Conformance\n\nWritten by `./justw conformance`: what the official test suites of WebAssembly and WASI, and tests of Go's\n"+
+		"standard library, say about this library, with each of its compilers, and about its rivals.\n")
 	r.writeTotals(w)
+	r.wasi.write(w)
+	r.goStd.write(w)
+	fmt.Fprint(w, "\n## WebAssembly in detail\n")
 	r.writeMethod(w)
 	r.writeUnsupported(w)
 	r.writeFailures(w)
@@ -37,12 +43,13 @@ func (r *report) writeTotals(w io.Writer) {
 			fmt.Sprint(c.total.notConverted),
 		})
 	}
+	fmt.Fprint(w, "\n## WebAssembly\n\nThe commands of WebAssembly's official test suite.\n\n")
 	writeTable(w, []string{"engine", "passed", "failed", "unsupported", "not converted"}, rows)
 }
 
 func (r *report) writeMethod(w io.Writer) {
 	fmt.Fprintf(w, `
-## Method
+### Method
 
 - versions: this library %s with wasmer %s, wazero %s, wasmtime-go %s, %s, %s/%s
 - suite: %d files, those of the proposals among them. wasm-tools translates them; what it cannot translate is counted as
@@ -78,14 +85,14 @@ func (r *report) writeUnsupported(w io.Writer) {
 		}
 		rows = append(rows, row)
 	}
-	fmt.Fprint(w, "\n## Unsupported commands by feature\n\n")
+	fmt.Fprint(w, "\n### Unsupported commands by feature\n\n")
 	writeTable(w, r.header("feature"), rows)
 }
 
 func (r *report) writeFailures(w io.Writer) {
-	fmt.Fprint(w, "\n## Failures\n")
+	fmt.Fprint(w, "\n### Failures\n")
 	for _, c := range r.columns {
-		fmt.Fprintf(w, "\n### %s\n\n", c.name)
+		fmt.Fprintf(w, "\n#### %s\n\n", c.name)
 		if len(c.failures) == 0 {
 			fmt.Fprint(w, "None.\n")
 		}
@@ -96,7 +103,7 @@ func (r *report) writeFailures(w io.Writer) {
 }
 
 func (r *report) writeScripts(w io.Writer) {
-	fmt.Fprint(w, "\n## Files\n\nA number alone is what passed.\n\n")
+	fmt.Fprint(w, "\n### Files\n\nA number alone is what passed.\n\n")
 	var rows [][]string
 	for _, script := range r.scripts {
 		row := []string{script.Name}

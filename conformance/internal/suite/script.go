@@ -3,12 +3,12 @@ package suite
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/wasmerio/go-ext-wasm/conformance/internal/data"
 	"github.com/wasmerio/go-ext-wasm/conformance/internal/tools"
 )
 
@@ -65,19 +65,12 @@ type Action struct {
 	Args   []Const `json:"args"`
 }
 
-// ErrNoData says that this machine does not have the suite.
-var ErrNoData = errors.New("no data of the official suite")
-
-// Load converts and reads all scripts of the suite, in the order of their names. The suite lies in the folder spec of
-// WASMER_GO_TESTDATA, or of shared/data beside the repository, whose root is given.
+// Load converts and reads all scripts of the suite, in the order of their names. The suite lies in the folder spec of the
+// test data.
 func Load(repository string) ([]Script, error) {
-	data := os.Getenv("WASMER_GO_TESTDATA")
-	if data == "" {
-		data = filepath.Join(repository, "..", "shared", "data")
-	}
-	folder := filepath.Join(data, "spec")
-	if _, err := os.Stat(folder); err != nil {
-		return nil, fmt.Errorf("%w: %w; WASMER_GO_TESTDATA can name another folder", ErrNoData, err)
+	folder, err := data.Find(repository, "spec")
+	if err != nil {
+		return nil, err
 	}
 	converted, err := os.MkdirTemp("", "wasmer-go-suite")
 	if err != nil {
