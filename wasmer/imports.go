@@ -198,8 +198,10 @@ func (i *Imports) find(module, name string) (importItem, bool) {
 	if item, ok := i.items[key]; ok {
 		return item, true
 	}
-	if host := wasiDefinitions()[key]; i.wasi != nil && host != nil {
-		return importItem{host: host, wasi: i.wasi}, true
+	if i.wasi != nil {
+		if host := wasiDefinitions()[key]; host != nil {
+			return importItem{host: host, wasi: i.wasi}, true
+		}
 	}
 	item, ok := i.behind[key]
 	return item, ok

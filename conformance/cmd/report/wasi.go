@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"github.com/wasmerio/go-ext-wasm/conformance"
 	"github.com/wasmerio/go-ext-wasm/conformance/internal/wasi"
@@ -49,6 +50,9 @@ func runWASI(repository string) (r wasiReport, err error) {
 	return r, nil
 }
 
+// sourcePath is where a program was compiled, of which the file's name is enough.
+var sourcePath = regexp.MustCompile(`/(?:[\w.-]+/)+([\w.-]+)`)
+
 func runWASICases(engine wasi.Engine, cases []wasisuite.Case) (wasiColumn, error) {
 	column := wasiColumn{name: engine.Name()}
 	for _, c := range cases {
@@ -56,7 +60,8 @@ func runWASICases(engine wasi.Engine, cases []wasisuite.Case) (wasiColumn, error
 		var failure *wasisuite.Failure
 		switch {
 		case errors.As(err, &failure):
-			column.failures = append(column.failures, wasiFailure{c.Name, failure.Summary()})
+			summary := sourcePath.ReplaceAllString(failure.Summary(), "$1")
+			column.failures = append(column.failures, wasiFailure{c.Name, summary})
 		case err != nil:
 			return column, fmt.Errorf("%s: %s: %w", engine.Name(), c.Name, err)
 		}

@@ -111,8 +111,8 @@ func withFD(file *os.File, do func(fd int) error) error {
 		return err
 	}
 	var result error
-	if err := conn.Control(func(fd uintptr) { result = do(int(fd)) }); err != nil {
-		return err
+	if conn.Control(func(fd uintptr) { result = do(int(fd)) }) != nil {
+		return EBADF // it was closed
 	}
 	return result
 }
