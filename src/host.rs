@@ -23,7 +23,7 @@ use wasmer_vm::{
 /// bytes count. Returns 0, or 1 when the guest must not go on.
 #[allow(non_camel_case_types)]
 pub type wasmergo_host_callback =
-    unsafe extern "C" fn(store: u64, function: u32, values: *mut u64, thread: usize) -> u32;
+    unsafe extern "C" fn(store: u64, function: u32, values: *mut u64) -> u32;
 
 static CALLBACK: AtomicUsize = AtomicUsize::new(0);
 static CHECK_STACK: AtomicBool = AtomicBool::new(false);
@@ -54,6 +54,8 @@ impl std::error::Error for HostFailure {}
 
 struct HostFunction {
     store: u64,
+    /// Where the store keeps the thread on which a host function runs.
+    thread: *const AtomicUsize,
     function: u32,
     native: Option<Native>,
 }
@@ -71,6 +73,7 @@ pub(crate) fn new(
         address: enter as *const VMFunctionBody,
         ctx: HostFunction {
             store: store.id,
+            thread: store.status.wrapping_add(1).cast(),
             function: import.function,
             native: Native::new(import.native, import.start),
         },
@@ -101,7 +104,7 @@ unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
     }
     let failure = on_host_stack(|| {
         let host = &context.ctx;
-        let status = guard(|| Ok(unsafe { call_go(host.store, host.function, values) }));
+        let status = guard(|| Ok(unsafe { call_go(host, values) }));
         (status.ok() != Some(0)).then(|| Box::new(HostFailure))
     });
     if let Some(failure) = failure {
@@ -140,7 +143,7 @@ pub(crate) fn is_host(function: &VMCallerCheckedAnyfunc) -> bool {
     )
 }
 
-unsafe fn call_go(store: u64, function: u32, values: *mut RawValue) -> u32 {
+unsafe fn call_go(host: &HostFunction, values: *mut RawValue) -> u32 {
     if CHECK_STACK.load(Ordering::Relaxed) && !thread::on_own_stack() {
         eprintln!("wasmer: entering Go on a stack that is not the thread's own");
         std::process::abort();
@@ -150,7 +153,14 @@ unsafe fn call_go(store: u64, function: u32, values: *mut RawValue) -> u32 {
         0 => return 1,
         address => unsafe { std::mem::transmute::<usize, wasmergo_host_callback>(address) },
     };
-    unsafe { callback(store, function, values.cast(), thread::id()) }
+    // Who asks on another thread compares with that thread's own number, which only that thread writes here: so no order
+    // among threads is needed. It is taken back before the guest returns, after which other goroutines may come to the thread.
+    let running = unsafe { &*host.thread };
+    let outer = running.load(Ordering::Relaxed);
+    running.store(thread::id(), Ordering::Relaxed);
+    let status = unsafe { callback(host.store, host.function, values.cast()) };
+    running.store(outer, Ordering::Relaxed);
+    status
 }
 
 /// Makes a function of the store that calls the Go function of this number, and that can be what any other function is:

@@ -45,7 +45,8 @@ pub struct wasmergo_store {
     pub(crate) error: RefCell<Option<Error>>,
     /// The innermost running call; null if there is none.
     pub(crate) call: Cell<*const Call>,
-    /// The first slot of the scratch area, for the status of a call.
+    /// The first slot of the scratch area: its low half is for the status of a call, its high half the thread on which a
+    /// host function runs right now, 0 if none does.
     pub(crate) status: *mut u64,
     /// Not initialized: most of it is never touched.
     scratch: Box<[MaybeUninit<u128>]>,
@@ -179,6 +180,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
         }
         store.status = store.scratch.as_mut_ptr().cast();
         unsafe {
+            store.status.add(1).write(0);
             scratch.write(store.status);
             out.write(Box::into_raw(store));
         }

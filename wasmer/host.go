@@ -68,24 +68,18 @@ func init() { ffi.SetHostCall(enterHost) }
 
 // enterHost is where guests arrive in Go. It runs on the goroutine of the call, which is locked to its thread as long as
 // the host function runs.
-func enterHost(store uint64, function uint32, values unsafe.Pointer, thread uintptr) uint32 {
+func enterHost(store uint64, function uint32, values unsafe.Pointer) uint32 {
 	s := storeOf(store)
-	outer := s.hostThread.Load()
-	s.hostThread.Store(thread)
 	h := s.hosts[function]
-	status := s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width), outer)
-	// At once: the goroutine may leave the thread, and others come to it, as soon as the guest has returned.
-	s.hostThread.Store(outer)
-	return status
+	return s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width))
 }
 
 // runHost calls a host function. Nothing unwinds over the frames of the guest: an error, a panic or the goroutine's
 // end is kept, and the guest ended.
-func (s *Store) runHost(h *hostFunction, values []ffi.Slot, outer uintptr) uint32 {
+func (s *Store) runHost(h *hostFunction, values []ffi.Slot) uint32 {
 	ended := true // the goroutine's end is what neither returns nor panics
 	defer func() {
 		if ended {
-			s.hostThread.Store(outer)
 			s.abandon()
 		}
 	}()
@@ -141,6 +135,9 @@ func (s *Store) abandon() {
 		panic(translate("runtime.Goexit in a host function", err))
 	}
 	s.gate.close()
+	if s.depth == 1 { // else a host function further out has yet to end
+		s.hostThread.Store(0)
+	}
 	s.leave()
 }
 

@@ -30,8 +30,8 @@ type Store struct {
 	// pins counts accesses to memories from outside of the gate. Nothing is freed while there are any.
 	pins atomic.Int64
 	// hostThread is the thread on which a host function of this store runs right now; 0 if none does. cgo locks that
-	// goroutine to the thread, so whoever calls on it is that host function.
-	hostThread atomic.Uintptr
+	// goroutine to the thread, so whoever calls on it is that host function. It is freed with the store.
+	hostThread *atomic.Uint64
 
 	// The rest belongs to who holds the gate.
 
@@ -96,12 +96,12 @@ func NewStore(engine *Engine) (*Store, error) {
 
 func newStore(stackSize int) (*Store, error) {
 	slot := takeSlot()
-	ptr, status, scratch, err := ffi.NewStore(slot.id, uint64(stackSize))
+	ptr, scratch, err := ffi.NewStore(slot.id, uint64(stackSize))
 	if err != nil {
 		slot.give()
 		return nil, translate("store", err)
 	}
-	s := &Store{ptr: ptr, slot: slot, status: status, scratch: scratch}
+	s := &Store{ptr: ptr, slot: slot, status: scratch.Status, hostThread: scratch.HostThread, scratch: scratch.Slots}
 	s.cleanup = runtime.AddCleanup(s, freeStore, storeParts{ptr, slot})
 	return s, nil
 }
@@ -243,13 +243,17 @@ func (s *Store) entered() {
 
 // onHostThread reports whether this goroutine runs a host function of the call that holds the store.
 func (s *Store) onHostThread() bool {
+	if s.pin() != nil { // closed: nobody enters any more
+		return false
+	}
+	defer s.unpin()
 	if s.hostThread.Load() == 0 {
 		return false
 	}
 	// Locked, this goroutine cannot move between the two looks, and no other one can run a host function here.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return s.hostThread.Load() == ffi.ThreadID()
+	return uintptr(s.hostThread.Load()) == ffi.ThreadID()
 }
 
 func (s *Store) enterAgain() error {

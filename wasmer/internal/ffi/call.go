@@ -2,7 +2,7 @@ package ffi
 
 // #include "wasmer_go.h"
 //
-// extern uint32_t wasmergoHostCall(uint64_t store, uint32_t function, uint64_t* values, size_t thread);
+// extern uint32_t wasmergoHostCall(uint64_t store, uint32_t function, uint64_t* values);
 import "C"
 
 import "unsafe"
@@ -26,8 +26,8 @@ func Call(function uintptr, values *Slot) {
 	C.wasmergo_function_call(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values))))
 }
 
-// HostCall is the Go side of host functions. Its values lie on the guest's stack, the thread is an id as of ThreadID.
-type HostCall func(store uint64, function uint32, values unsafe.Pointer, thread uintptr) uint32
+// HostCall is the Go side of host functions. Its values lie on the guest's stack.
+type HostCall func(store uint64, function uint32, values unsafe.Pointer) uint32
 
 var hostCall HostCall
 
@@ -38,8 +38,8 @@ func SetHostCall(f HostCall) {
 }
 
 //export wasmergoHostCall
-func wasmergoHostCall(store C.uint64_t, function C.uint32_t, values *C.uint64_t, thread C.size_t) C.uint32_t {
-	return C.uint32_t(hostCall(uint64(store), uint32(function), unsafe.Pointer(values), uintptr(thread)))
+func wasmergoHostCall(store C.uint64_t, function C.uint32_t, values *C.uint64_t) C.uint32_t {
+	return C.uint32_t(hostCall(uint64(store), uint32(function), unsafe.Pointer(values)))
 }
 
 // CheckStack makes each entry to Go assert that it happens on the thread's own stack.

@@ -57,9 +57,9 @@ func TestEmptySlicesAreNotLookedAt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store, _, scratch, err := NewStore(0, 0)
-		if err != nil || len(scratch) == 0 {
-			t.Fatal(err, len(scratch))
+		store, scratch, err := NewStore(0, 0)
+		if err != nil || len(scratch.Slots) == 0 {
+			t.Fatal(err, len(scratch.Slots))
 		}
 		instance, err := store.Link(module, nil)
 		if err != nil {

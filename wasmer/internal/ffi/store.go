@@ -31,16 +31,29 @@ import (
 // Slot is one value on its way: 16 bytes, of which all but v128 use the low ones.
 type Slot struct{ Lo, Hi uint64 }
 
-// NewStore makes a store, to be freed by Delete, and gives its scratch area: where calls leave their status, and slots
-// for values. Host functions of the store are called with its id.
-func NewStore(id, stackSize uint64) (*Store, *Status, []Slot, error) {
+// Scratch is an area of a store, freed with it.
+type Scratch struct {
+	// Status is where calls leave their status.
+	Status *Status
+	// HostThread is the thread, as of ThreadID, on which a host function of the store runs right now; 0 if none does.
+	HostThread *atomic.Uint64
+	// Slots are for values.
+	Slots []Slot
+}
+
+// NewStore makes a store, to be freed by Delete. Host functions of the store are called with its id.
+func NewStore(id, stackSize uint64) (*Store, Scratch, error) {
 	var out *C.wasmergo_store
 	var scratch *C.uint64_t
 	if err := err(C.wasmergo_store_new(C.uint64_t(id), C.uint64_t(stackSize), &out, &scratch)); err != nil {
-		return nil, nil, nil, err
+		return nil, Scratch{}, err
 	}
 	slots := unsafe.Slice((*Slot)(unsafe.Pointer(scratch)), C.WASMERGO_SCRATCH_SLOTS)
-	return (*Store)(unsafe.Pointer(out)), (*Status)(unsafe.Pointer(&slots[0])), slots[1:], nil
+	return (*Store)(unsafe.Pointer(out)), Scratch{
+		Status:     (*Status)(unsafe.Pointer(&slots[0].Lo)),
+		HostThread: (*atomic.Uint64)(unsafe.Pointer(&slots[0].Hi)),
+		Slots:      slots[1:],
+	}, nil
 }
 
 // Delete frees the store with all that was made in it.

@@ -222,10 +222,7 @@ typedef struct {
  The Go side's only entry. `values` are 16-byte slots: arguments in, results out; of narrow values only the low
  bytes count. Returns 0, or 1 when the guest must not go on.
  */
-typedef uint32_t (*wasmergo_host_callback)(uint64_t store,
-                                           uint32_t function,
-                                           uint64_t *values,
-                                           size_t thread);
+typedef uint32_t (*wasmergo_host_callback)(uint64_t store, uint32_t function, uint64_t *values);
 
 /*
  One import of an instance: an extern of the same store, or (null) the host function of this number, of which some calls

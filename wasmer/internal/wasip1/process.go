@@ -57,7 +57,7 @@ func NewSystem(config Config) *System {
 		config: config, args: newStringList(config.Args), env: newStringList(config.Env),
 		stdin: newStream(config.Stdin, nil), stdout: newStream(nil, config.Stdout), stderr: newStream(nil, config.Stderr),
 	}
-	if config.Stdout != nil && reflect.TypeOf(config.Stdout).Comparable() && config.Stdout == config.Stderr {
+	if sameWriter(config.Stdout, config.Stderr) {
 		s.stderr = s.stdout // it is used by one at a time
 	}
 	for _, l := range config.Listeners {
@@ -67,6 +67,11 @@ func NewSystem(config Config) *System {
 		s.conns = append(s.conns, newStream(c, c))
 	}
 	return s
+}
+
+// sameWriter reports whether two writers are one, as far as they can be compared.
+func sameWriter(a, b io.Writer) bool {
+	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // Close closes the preopened directories.

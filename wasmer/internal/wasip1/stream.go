@@ -234,7 +234,7 @@ func (s *stream) take() error {
 
 // more adds to what was read what has come since.
 func (s *stream) more() {
-	if s.begin(streamBuffer, false).isDone() {
+	if room := streamBuffer - len(s.rest); room > 0 && s.begin(room, false).isDone() {
 		_ = s.take() // an error comes again
 	}
 }
