@@ -172,7 +172,10 @@ func wasiCall(f wasiFunction, snapshot0 bool) hostCall {
 		if c.Context != nil { // one of the guest's streams has called it back
 			c = &wasip1.Call{Process: i.process}
 		}
-		c.Memory, c.Context, c.Snapshot0 = i.wasiMemory(), caller.store.ctx, snapshot0
+		c.Memory, c.Context, c.Snapshot0, c.Outer = i.wasiMemory(), caller.store.ctx, snapshot0, nil
+		if outer := caller.store.current; outer != nil && outer != i {
+			c.Outer = outer.ended
+		}
 		errno := f(c, a)
 		c.Context = nil
 		if errno.Stopped() {
@@ -186,6 +189,9 @@ func wasiCall(f wasiFunction, snapshot0 bool) hostCall {
 // stopped is why a guest is ended that was waiting.
 func (i *Instance) stopped(caller *Caller) error {
 	if err := i.ending(); err != nil {
+		return err
+	}
+	if err := caller.store.current.ending(); err != nil {
 		return err
 	}
 	return interrupted(caller.Context())

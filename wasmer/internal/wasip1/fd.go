@@ -325,7 +325,7 @@ func (c *Call) FdAllocate(fd uint32, offset, n uint64) Errno {
 	case n > math.MaxInt64-offset:
 		return EFBIG
 	}
-	return errnoOf(d.file.Allocate(int64(offset + n)))
+	return errnoOf(d.file.Allocate(int64(offset), int64(n)))
 }
 
 // file finds a regular file.

@@ -70,8 +70,8 @@ type File interface {
 	// Append writes to the end of the file, wherever that is by now.
 	Append(p []byte) (int, error)
 	SetSize(size int64) error
-	// Allocate makes the file at least size bytes long, with room on the disk for them.
-	Allocate(size int64) error
+	// Allocate makes room for n bytes at the offset, with a file that is at least so long.
+	Allocate(offset, n int64) error
 	// Sync writes what is only in memory to the disk; the data alone, or the times and such as well.
 	Sync(dataOnly bool) error
 	Close() error

@@ -40,7 +40,7 @@ func appendTo(fd int, p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-func allocate(fd int, size int64) error { return extend(fd, size) }
+func allocate(fd int, offset, n int64) error { return extend(fd, offset+n) }
 
 // hostEntries reads a directory in steps of a few entries.
 type hostEntries struct {

@@ -56,8 +56,8 @@ func (f *hostFile) Append(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (f *hostFile) Allocate(size int64) error {
-	return withFD(f.file, func(fd int) error { return again(func() error { return allocate(fd, size) }) })
+func (f *hostFile) Allocate(offset, n int64) error {
+	return withFD(f.file, func(fd int) error { return again(func() error { return allocate(fd, offset, n) }) })
 }
 
 // hostStream is a pipe, a terminal or the like.

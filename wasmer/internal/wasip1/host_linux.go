@@ -38,12 +38,12 @@ func appendTo(fd int, p []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-func allocate(fd int, size int64) error {
-	err := unix.Fallocate(fd, 0, 0, size)
+func allocate(fd int, offset, n int64) error {
+	err := unix.Fallocate(fd, 0, offset, n)
 	if !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
-	return extend(fd, size)
+	return extend(fd, offset+n)
 }
 
 // hostEntries reads the records of getdents64, which hold the inodes: os.File.ReadDir leaves them out, and asks for them

@@ -40,7 +40,7 @@ func TestMemFSContents(t *testing.T) {
 			grow(offset)
 			want = want[:offset:offset]
 		case 1:
-			require.NoError(t, file.Allocate(int64(offset)))
+			require.NoError(t, file.Allocate(0, int64(offset)))
 			grow(offset)
 		case 2:
 			n, err := file.Append(p)
@@ -99,7 +99,7 @@ func TestMemFSMaxBytes(t *testing.T) {
 	require.Equal(t, int(m.MaxBytes)-10, n, "what there is room for")
 	require.NoError(t, file.SetSize(1))
 	require.Equal(t, int64(blockSize), m.bytes.used)
-	require.NoError(t, file.Allocate(m.MaxBytes))
+	require.NoError(t, file.Allocate(0, m.MaxBytes))
 	require.Equal(t, m.MaxBytes, m.bytes.used)
 	requireConsistent(t, m)
 }

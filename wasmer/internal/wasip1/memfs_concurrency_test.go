@@ -123,7 +123,7 @@ func (w *memWorker) use() (err error) {
 	case 2:
 		err = file.SetSize(offset)
 	case 3:
-		err = file.Allocate(offset)
+		err = file.Allocate(0, offset)
 	case 4:
 		_, err = file.ReadAt(p, offset)
 	default:

@@ -145,8 +145,10 @@ func (n *memNode) setSizeLocked(m *MemFS, size int64, now time.Time) {
 	n.touchLocked(now, true)
 }
 
-func (f *memFile) Allocate(size int64) error {
-	if size < 0 {
+// Allocate makes room from the file's beginning on.
+func (f *memFile) Allocate(offset, n int64) error {
+	size := offset + n
+	if offset < 0 || n < 0 || size < 0 {
 		return EINVAL
 	}
 	now := f.fs.now()

@@ -241,18 +241,18 @@ func TestMemFSFileErrors(t *testing.T) {
 		"write without writing":       {func() (int, error) { return reader.WriteAt(p, 0) }, EBADF},
 		"append without writing":      {func() (int, error) { return reader.Append(p) }, EBADF},
 		"set size without writing":    {func() (int, error) { return 0, reader.SetSize(0) }, EBADF},
-		"allocate without writing":    {func() (int, error) { return 0, reader.Allocate(9) }, EBADF},
+		"allocate without writing":    {func() (int, error) { return 0, reader.Allocate(0, 9) }, EBADF},
 		"read at a negative offset":   {func() (int, error) { return reader.ReadAt(p, -1) }, EINVAL},
 		"write at a negative offset":  {func() (int, error) { return writer.WriteAt(p, -1) }, EINVAL},
 		"set a negative size":         {func() (int, error) { return 0, writer.SetSize(-1) }, EINVAL},
-		"allocate a negative size":    {func() (int, error) { return 0, writer.Allocate(-1) }, EINVAL},
+		"allocate a negative size":    {func() (int, error) { return 0, writer.Allocate(0, -1) }, EINVAL},
 		"read past the end":           {func() (int, error) { return reader.ReadAt(p, 1<<40) }, io.EOF},
 		"write at a huge offset":      {func() (int, error) { return writer.WriteAt(p, 1<<60) }, EFBIG},
 		"write past the last offset":  {func() (int, error) { return writer.WriteAt(p, math.MaxInt64) }, EFBIG},
 		"write where all room ends":   {func() (int, error) { return writer.WriteAt(p, defaultMaxBytes) }, ENOSPC},
 		"set a huge size":             {func() (int, error) { return 0, writer.SetSize(1 << 60) }, EFBIG},
-		"allocate a huge size":        {func() (int, error) { return 0, writer.Allocate(1 << 60) }, ENOSPC},
-		"allocate more than there is": {func() (int, error) { return 0, writer.Allocate(defaultMaxBytes) }, ENOSPC},
+		"allocate a huge size":        {func() (int, error) { return 0, writer.Allocate(0, 1 << 60) }, ENOSPC},
+		"allocate more than there is": {func() (int, error) { return 0, writer.Allocate(0, defaultMaxBytes) }, ENOSPC},
 	} {
 		n, err := test.do()
 		require.Equal(t, test.want, err, name)

@@ -13,6 +13,8 @@ type Call struct {
 	Context context.Context
 	// Snapshot0 says that the guest calls wasi_unstable, the version before, where a few things lie differently.
 	Snapshot0 bool
+	// Outer is closed when another guest is to end that the call goes through; nil if there is none.
+	Outer <-chan struct{}
 
 	// list is what is left of a list of buffers.
 	list []byte

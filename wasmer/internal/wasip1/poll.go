@@ -232,10 +232,12 @@ func (c *Call) sleep(d time.Duration) Errno {
 	asleep := make(chan struct{})
 	defer close(asleep)
 	if c.clock.config.Sleep != nil {
-		ended := c.ended
+		ended, outer := c.ended, c.Outer
 		go func() {
 			select {
 			case <-ended:
+				cancel()
+			case <-outer:
 				cancel()
 			case <-asleep:
 			}

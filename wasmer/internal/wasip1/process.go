@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"reflect"
-	"sync"
 	"time"
 )
 
@@ -48,7 +47,7 @@ type System struct {
 	listeners             []*listener
 	conns                 []*stream
 	// randomness is held while the configured source is read.
-	randomness sync.Mutex
+	randomness turn
 }
 
 // NewSystem makes a system of a configuration that was checked.

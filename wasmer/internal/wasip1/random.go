@@ -15,8 +15,12 @@ func (c *Call) RandomGet(buffer, n uint32) Errno {
 	if errno != Success {
 		return errno
 	}
-	c.system.randomness.Lock()
-	defer c.system.randomness.Unlock()
+	if c.system.config.Random != nil {
+		if !c.system.randomness.take(c) {
+			return stopped
+		}
+		defer c.system.randomness.give()
+	}
 	for len(target) > 0 {
 		if c.isEnding() {
 			return stopped

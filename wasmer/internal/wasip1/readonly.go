@@ -99,4 +99,4 @@ func (unchangingFile) SetTimes(Times) error               { return EROFS }
 func (unchangingFile) WriteAt([]byte, int64) (int, error) { return 0, EROFS }
 func (unchangingFile) Append([]byte) (int, error)         { return 0, EROFS }
 func (unchangingFile) SetSize(int64) error                { return EROFS }
-func (unchangingFile) Allocate(int64) error               { return EROFS }
+func (unchangingFile) Allocate(int64, int64) error        { return EROFS }

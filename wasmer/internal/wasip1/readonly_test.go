@@ -43,7 +43,7 @@ func requireUnchangeable(t *testing.T, d Dir) {
 	_, writing := file.WriteAt([]byte("x"), 0)
 	_, appending := file.Append([]byte("x"))
 	for name, err := range map[string]error{
-		"write": writing, "append": appending, "times": file.SetTimes(Times{}), "size": file.SetSize(0), "allocate": file.Allocate(1),
+		"write": writing, "append": appending, "times": file.SetTimes(Times{}), "size": file.SetSize(0), "allocate": file.Allocate(0, 1),
 	} {
 		require.Equal(t, EROFS, err, name)
 	}

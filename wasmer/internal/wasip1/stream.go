@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +30,7 @@ type stream struct {
 	rest    []byte
 
 	// turn is held by who writes, on whatever goroutine.
-	turn sync.Mutex
+	turn turn
 	out  []byte
 }
 
@@ -278,7 +277,7 @@ func (s *stream) write(c *Call) (int, Errno) {
 		}
 		return n, Success
 	}
-	if !s.turn.TryLock() && !s.waitForTurn(c) {
+	if !s.turn.take(c) {
 		return 0, stopped
 	}
 	if s.writes == writesAtOnce || s.writes == writesUnknown && c.Context.Done() == nil {
@@ -287,21 +286,8 @@ func (s *stream) write(c *Call) (int, Errno) {
 	return s.writeElsewhere(c)
 }
 
-// waitForTurn waits for those who write, unless the guest is to end.
-func (s *stream) waitForTurn(c *Call) bool {
-	var given atomic.Bool // to the guest, or back since the guest has gone
-	pending := begin(func() (int, error) {
-		s.turn.Lock()
-		if given.Swap(true) {
-			s.turn.Unlock()
-		}
-		return 0, nil
-	})
-	return c.wait(pending.done) || given.Swap(true)
-}
-
 func (s *stream) writeHere(c *Call) (n int, errno Errno) {
-	defer s.turn.Unlock()
+	defer s.turn.give()
 	for p := c.next(); p != nil; p = c.next() {
 		written, err := s.writer.Write(p)
 		written, err = checked(written, err, len(p))
@@ -323,12 +309,12 @@ func (s *stream) writeElsewhere(c *Call) (int, Errno) {
 		s.out = append(s.out, p[:min(len(p), streamBuffer-len(s.out))]...)
 	}
 	if len(s.out) == 0 {
-		s.turn.Unlock()
+		s.turn.give()
 		return 0, Success
 	}
 	data := s.out
 	pending := begin(func() (int, error) {
-		defer s.turn.Unlock()
+		defer s.turn.give()
 		n, err := s.writer.Write(data)
 		return checked(n, err, len(data))
 	})

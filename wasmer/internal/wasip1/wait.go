@@ -18,6 +18,7 @@ func (c *Call) wait(done <-chan struct{}) bool {
 		return true
 	case <-c.Context.Done():
 	case <-c.ended:
+	case <-c.Outer:
 	}
 	return false
 }
@@ -28,6 +29,8 @@ func (c *Call) isEnding() bool {
 	case <-c.Context.Done():
 		return true
 	case <-c.ended:
+		return true
+	case <-c.Outer:
 		return true
 	default:
 		return false
@@ -40,13 +43,14 @@ func (c *Call) waitAny(channels waits, timer <-chan time.Time) (rang, ok bool) {
 	cases := []reflect.SelectCase{
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.Context.Done())},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.ended)},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.Outer)},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(timer)},
 	}
 	for channel := range channels {
 		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(channel)})
 	}
 	chosen, _, _ := reflect.Select(cases)
-	return chosen == 2, chosen >= 2
+	return chosen == 3, chosen >= 3
 }
 
 // pending is a call of the host that may take for ever, made on a goroutine of its own, so that a guest that waits for it
