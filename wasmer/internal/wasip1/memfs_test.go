@@ -251,7 +251,7 @@ func TestMemFSFileErrors(t *testing.T) {
 		"write past the last offset":  {func() (int, error) { return writer.WriteAt(p, math.MaxInt64) }, EFBIG},
 		"write where all room ends":   {func() (int, error) { return writer.WriteAt(p, defaultMaxBytes) }, ENOSPC},
 		"set a huge size":             {func() (int, error) { return 0, writer.SetSize(1 << 60) }, EFBIG},
-		"allocate a huge size":        {func() (int, error) { return 0, writer.Allocate(0, 1 << 60) }, ENOSPC},
+		"allocate a huge size":        {func() (int, error) { return 0, writer.Allocate(0, 1<<60) }, ENOSPC},
 		"allocate more than there is": {func() (int, error) { return 0, writer.Allocate(0, defaultMaxBytes) }, ENOSPC},
 	} {
 		n, err := test.do()
