@@ -24,6 +24,12 @@
 // guest lets go of it: its tables and globals are looked through after collections of Go's garbage, while none of its
 // functions runs.
 //
+// # WASI
+//
+// Imports.WASI gives a guest arguments, environment, streams, files, clocks, randomness and sockets, as a WASIConfig says;
+// nothing else of the host is there for it. Instance.Start runs a command. A guest that exits, by itself, by
+// Caller.Exit or CloseWithExitCode, is closed: calls that this cuts short, and later ones, are *ExitError with its code.
+//
 // # Lifetimes
 //
 // Close frees at once what no call is using any more; what is not closed is freed when it is collected. Holding a
@@ -39,6 +45,6 @@
 // # Errors
 //
 // A module that is refused is a *CompileError, imports that do not fit are a *LinkError, a guest's failure is a *Trap
-// whose code errors.Is tells. An error of a host function comes out of the call as the same error; a panic goes on in the
-// caller's goroutine.
+// whose code errors.Is tells, its exit an *ExitError. An error of a host function comes out of the call as the same
+// error; a panic goes on in the caller's goroutine.
 package wasmer
