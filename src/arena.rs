@@ -11,14 +11,20 @@ const SPAN: usize = WASM_PAGE_SIZE * 65536 + MemoryStyle::static_offset_guard_si
 /// Room in front of the span for the shown memories that lived there before.
 const SLACK: usize = 1 << 30;
 
-/// Free reservations kept; each is address space only.
+/// Free reservations kept; each is address space, and `WARM` bytes at most.
 const KEPT: usize = 64;
 
-/// Inaccessible address space from `base` to `end`.
+/// Memories up to this size are cleared after use, and stay as they are for the next of the same size: that takes less time than
+/// to give pages back and get others.
+const WARM: usize = 4 * WASM_PAGE_SIZE;
+
+/// Address space from `base` to `end`.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     pub base: usize,
     end: usize,
+    /// While it is free: so many bytes from the base on are accessible, and zero. What follows is inaccessible.
+    warm: usize,
 }
 
 #[derive(Default)]
@@ -40,10 +46,38 @@ fn arena() -> std::sync::MutexGuard<'static, Arena> {
 }
 
 impl Reservation {
-    pub fn take() -> Result<Self, MemoryError> {
-        if let Some(free) = arena().free.pop() {
-            return Ok(free);
+    /// Takes one of which the first `len` bytes, all zero, are accessible, and no others.
+    pub fn take(len: usize) -> Result<Self, MemoryError> {
+        let mut taken = match Self::recycled(len) {
+            Some(free) => free,
+            None => Self::new()?,
+        };
+        let warm = std::mem::take(&mut taken.warm);
+        let done = match warm < len {
+            true => taken.commit(warm, len - warm),
+            false => taken.protect(len, warm - len),
+        };
+        match done {
+            Ok(()) => Ok(taken),
+            Err(error) => {
+                taken.unmap();
+                Err(error)
+            }
         }
+    }
+
+    /// One that was used before, of the same size if there is one.
+    fn recycled(len: usize) -> Option<Self> {
+        let free = &mut arena().free;
+        let same = free.iter().rposition(|free| free.warm == len);
+        let cold = || free.iter().rposition(|free| free.warm == 0);
+        match same.or_else(cold) {
+            Some(index) => Some(free.swap_remove(index)),
+            None => free.pop(),
+        }
+    }
+
+    fn new() -> Result<Self, MemoryError> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
         let base =
             unsafe { libc::mmap(ptr::null_mut(), SPAN + SLACK, libc::PROT_NONE, flags, -1, 0) };
@@ -53,12 +87,25 @@ impl Reservation {
         Ok(Self {
             base: base as usize,
             end: base as usize + SPAN + SLACK,
+            warm: 0,
         })
+    }
+
+    fn unmap(self) {
+        unsafe { libc::munmap(self.base as *mut _, self.end - self.base) };
     }
 
     /// Makes `len` bytes at `from` accessible.
     pub fn commit(&self, from: usize, len: usize) -> Result<(), MemoryError> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
+        self.set_access(from, len, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    /// Makes `len` bytes at `from` inaccessible.
+    fn protect(&self, from: usize, len: usize) -> Result<(), MemoryError> {
+        self.set_access(from, len, libc::PROT_NONE)
+    }
+
+    fn set_access(&self, from: usize, len: usize, access: libc::c_int) -> Result<(), MemoryError> {
         match len == 0 || unsafe { libc::mprotect((self.base + from) as *mut _, len, access) } == 0
         {
             true => Ok(()),
@@ -85,7 +132,10 @@ impl Reservation {
         } else {
             libc::PROT_NONE
         };
-        if !self.replace(len, access) {
+        if !shown && len <= WARM {
+            unsafe { ptr::write_bytes(self.base as *mut u8, 0, len) };
+            self.warm = len;
+        } else if !self.replace(len, access) {
             return; // the range stays as it is: leaked, but never handed to another memory
         }
         if shown {
@@ -95,7 +145,7 @@ impl Reservation {
         if self.end - self.base >= SPAN && arena.free.len() < KEPT {
             arena.free.push(self);
         } else if self.end > self.base {
-            unsafe { libc::munmap(self.base as *mut _, self.end - self.base) };
+            self.unmap();
         }
     }
 }

@@ -55,12 +55,8 @@ impl GuestMemory {
                 reason: "its maximum is less than its minimum".into(),
             });
         }
-        let reservation = Reservation::take()?;
         let length = ty.minimum.bytes().0;
-        if let Err(error) = reservation.commit(0, length) {
-            reservation.release(0);
-            return Err(error);
-        }
+        let reservation = Reservation::take(length)?;
         let definition = VMMemoryDefinition {
             base: reservation.base as *mut u8,
             current_length: length,

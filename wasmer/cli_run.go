@@ -121,8 +121,8 @@ func (c *cli) task(info *ModuleInfo) (task cliTask, err error) {
 func (c *cli) runTask(ctx context.Context, module *Module, task cliTask) error {
 	wasi := NewWASI(task.config)
 	defer wasi.Close()
-	if err := wasi.Err(); err != nil {
-		return cliExplain(c.title(), err)
+	if err := wasi.Err(); err != nil { // it names the setting
+		return fmt.Errorf("%s: %s", c.title(), strings.TrimPrefix(err.Error(), "wasmer: "))
 	}
 	imports := NewImports().WASI(wasi)
 	if c.has("stub-unknown") {

@@ -42,7 +42,8 @@ type WASIConfig struct {
 	// Mounts are the file systems that the guest sees, open as its file descriptors from 3 on.
 	Mounts []Mount
 	// Listeners and Conns are sockets for the guest: file descriptors that follow those of the mounts, in this order.
-	// They are shared by the instances, and never closed.
+	// They are shared by the instances, and never closed. A guest waits for them unless it sets the flag NONBLOCK of
+	// their descriptors, as servers written in Go must (syscall.SetNonblock).
 	Listeners []net.Listener
 	Conns     []net.Conn
 
@@ -233,7 +234,9 @@ func (m *Mount) open() (dir wasip1.Dir, err error) {
 		folder, isFolder = wasip1.HostFolder(m.FS)
 	}
 	readOnly := m.ReadOnly || m.FS != nil
-	if memory, ok := m.FS.(*MemFS); ok {
+	if memory, ok := m.FS.(*MemFS); ok && memory.files == nil {
+		return nil, errors.New("the MemFS was not made by NewMemFS")
+	} else if ok {
 		dir, readOnly = memory.files.Root(), m.ReadOnly
 	} else if isFolder {
 		info, err := os.Stat(folder)

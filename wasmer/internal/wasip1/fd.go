@@ -128,7 +128,7 @@ func (c *Call) FdWrite(fd, iovs, count, nwritten uint32) Errno {
 	}
 	var n int
 	if d.stream != nil {
-		n, errno = d.stream.write(c)
+		n, errno = d.stream.write(c, d.flags&FlagNonblock != 0)
 	} else {
 		n, errno = c.write(d, d.offset, d.flags&FlagAppend != 0)
 		if d.flags&FlagAppend != 0 && errno == Success {
@@ -152,7 +152,7 @@ func (c *Call) transfer(fd uint32, right Rights, iovs, count, result uint32) (*d
 		return nil, errno
 	}
 	if d.file == nil && d.stream == nil {
-		return nil, wrongKind(d)
+		return nil, wrongKind(d, right)
 	}
 	if d.rights&right&(RightRead|RightWrite) == 0 {
 		return nil, EBADF
@@ -171,11 +171,14 @@ func (c *Call) transfer(fd uint32, right Rights, iovs, count, result uint32) (*d
 }
 
 // wrongKind is why a directory or a listener can be neither read nor written.
-func wrongKind(d *descriptor) Errno {
-	if d.dir != nil {
+func wrongKind(d *descriptor, right Rights) Errno {
+	switch {
+	case d.dir == nil:
+		return ENOTCONN
+	case right&RightRead != 0:
 		return EISDIR
 	}
-	return ENOTCONN
+	return EBADF
 }
 
 func (c *Call) FdSeek(fd uint32, delta int64, whence, result uint32) Errno {

@@ -108,7 +108,7 @@ func (c *Call) FdFilestatSetSize(fd uint32, size uint64) Errno {
 		return errno
 	}
 	if size > math.MaxInt64 {
-		return EFBIG
+		return EINVAL
 	}
 	return errnoOf(d.file.SetSize(int64(size)))
 }
@@ -143,14 +143,11 @@ func (c *Call) times(accessed, modified uint64, flags uint32) (times Times, errn
 	if flags&^(both1|both2) != 0 || flags&both1 == both1 || flags&both2 == both2 {
 		return times, EINVAL
 	}
-	if flags&setAccessed != 0 && accessed > math.MaxInt64 || flags&setModified != 0 && modified > math.MaxInt64 {
-		return times, EINVAL
-	}
 	now := time.Unix(0, c.clock.realtime())
 	at := func(given uint64, set, setNow uint32) *time.Time {
 		switch {
 		case flags&set != 0:
-			t := time.Unix(0, int64(given))
+			t := time.Unix(0, int64(given)) // before 1970 it is negative, as it is read
 			return &t
 		case flags&setNow != 0:
 			return &now

@@ -1,7 +1,6 @@
 package wasip1
 
 import (
-	"errors"
 	"io"
 	"os"
 
@@ -29,12 +28,18 @@ func (f *hostFile) SetTimes(times Times) error {
 	return withFD(f.file, func(fd int) error { return setTimes(fd, times) })
 }
 
-func (f *hostFile) ReadAt(p []byte, offset int64) (int, error) {
-	n, err := f.file.ReadAt(p, offset)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
+// ReadAt is one call of the system, where that of os.File asks again after a short read.
+func (f *hostFile) ReadAt(p []byte, offset int64) (n int, err error) {
+	err = withFD(f.file, func(fd int) error {
+		return again(func() error {
+			n, err = unix.Pread(fd, p, offset)
+			return err
+		})
+	})
+	if err == nil && n == 0 && len(p) > 0 {
+		err = io.EOF
 	}
-	return n, err
+	return max(n, 0), err
 }
 
 func (f *hostFile) WriteAt(p []byte, offset int64) (int, error) { return f.file.WriteAt(p, offset) }

@@ -183,6 +183,8 @@ func (c *Call) ready(s subscription) (bytes uint64, flags uint16, wait <-chan st
 			return 0, 0, pending.done, Success
 		}
 		return 1, 0, nil, Success
+	case s.kind == eventWrite && d.stream != nil:
+		return streamBuffer, 0, d.stream.writable(), Success
 	case s.kind == eventWrite:
 		return streamBuffer, 0, nil, Success
 	case d.stream != nil:

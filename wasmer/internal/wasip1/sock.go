@@ -167,7 +167,7 @@ func (c *Call) SockSend(fd, iovs, count, flags, result uint32) Errno {
 	if _, errno := c.bytes(result, 4); errno != Success {
 		return errno
 	}
-	n, errno := d.stream.write(c)
+	n, errno := d.stream.write(c, d.flags&FlagNonblock != 0)
 	if errno != Success {
 		return errno
 	}
@@ -201,6 +201,13 @@ func (c *Call) SockShutdown(fd, how uint32) Errno {
 		half, ok := d.stream.writer.(interface{ CloseWrite() error })
 		if !ok {
 			return ENOTSUP
+		}
+		if sending := d.stream.writable(); sending != nil {
+			go func() {
+				<-sending
+				_ = half.CloseWrite()
+			}()
+			return Success
 		}
 		return errnoOf(half.CloseWrite())
 	}

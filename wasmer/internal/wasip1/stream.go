@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,8 @@ type stream struct {
 	// turn is held by who writes, on whatever goroutine.
 	turn turn
 	out  []byte
+	// sending is a write that did not wait for its end.
+	sending atomic.Pointer[pending[int]]
 }
 
 // writing says how long a write takes.
@@ -115,7 +118,24 @@ func isTerminal(v any) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && !isNull(info)
 }
 
+// linger is how long a socket stays open after it was closed, to send what a write that did not wait has left.
+const linger = 10 * time.Second
+
 func (s *stream) close() error {
+	if sending := s.writable(); sending != nil {
+		go func() {
+			select {
+			case <-sending:
+			case <-time.After(linger):
+			}
+			_ = s.closeNow()
+		}()
+		return nil
+	}
+	return s.closeNow()
+}
+
+func (s *stream) closeNow() error {
 	if s.file != nil {
 		return s.file.Close()
 	}
@@ -206,10 +226,7 @@ func (s *stream) begin(n int, wait bool) *pending[int] {
 			return checked(n, err, len(buffer))
 		})
 		if !wait {
-			select {
-			case <-s.pending.done:
-			case <-time.After(promptly):
-			}
+			s.pending.within(promptly)
 		}
 	}
 	return s.pending
@@ -266,78 +283,4 @@ func (s *stream) readable() (n int, wait <-chan struct{}) {
 		return 1, nil // the next read tells
 	}
 	return pending.value, nil
-}
-
-// write writes the vectors, or what a stream takes of them at once.
-func (s *stream) write(c *Call) (int, Errno) {
-	if s.writer == nil {
-		n := 0
-		for p := c.next(); p != nil; p = c.next() {
-			n += len(p)
-		}
-		return n, Success
-	}
-	if !s.turn.take(c) {
-		return 0, stopped
-	}
-	if s.writes == writesAtOnce || s.writes == writesUnknown && c.Context.Done() == nil {
-		return s.writeHere(c)
-	}
-	return s.writeElsewhere(c)
-}
-
-func (s *stream) writeHere(c *Call) (n int, errno Errno) {
-	defer s.turn.give()
-	for p := c.next(); p != nil; p = c.next() {
-		written, err := s.writer.Write(p)
-		written, err = checked(written, err, len(p))
-		n += written
-		if err != nil || written < len(p) {
-			return n, writeErrno(n, err)
-		}
-	}
-	return n, Success
-}
-
-// grace is how long a write goes on after its guest is to end before it is left alone.
-const grace = 100 * time.Millisecond
-
-// writeElsewhere writes a copy on a goroutine, since the guest, with its memory, may be ended meanwhile.
-func (s *stream) writeElsewhere(c *Call) (int, Errno) {
-	s.out = s.out[:0]
-	for p := c.next(); p != nil && len(s.out) < streamBuffer; p = c.next() {
-		s.out = append(s.out, p[:min(len(p), streamBuffer-len(s.out))]...)
-	}
-	if len(s.out) == 0 {
-		s.turn.give()
-		return 0, Success
-	}
-	data := s.out
-	pending := begin(func() (int, error) {
-		defer s.turn.give()
-		n, err := s.writer.Write(data)
-		return checked(n, err, len(data))
-	})
-	if !c.wait(pending.done) {
-		select {
-		case <-pending.done:
-		case <-time.After(grace):
-		}
-		return 0, stopped
-	}
-	n, err := pending.result()
-	if err == nil && n == len(data) {
-		return n, Success
-	}
-	return n, writeErrno(n, err)
-}
-
-func writeErrno(n int, err error) Errno {
-	if n > 0 {
-		return Success
-	}
-	if err == nil {
-		err = io.ErrShortWrite
-	}
-	return errnoOf(err)
 }

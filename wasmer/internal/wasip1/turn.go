@@ -22,10 +22,10 @@ const (
 	turnWanted
 )
 
+func (t *turn) tryTake() bool { return t.state.CompareAndSwap(turnFree, turnTaken) }
+
 // take waits for the turn; false if the guest is to end before.
-func (t *turn) take(c *Call) bool {
-	return t.state.CompareAndSwap(turnFree, turnTaken) || t.wait(c)
-}
+func (t *turn) take(c *Call) bool { return t.tryTake() || t.wait(c) }
 
 func (t *turn) wait(c *Call) bool {
 	t.mu.Lock()

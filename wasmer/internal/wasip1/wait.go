@@ -84,6 +84,19 @@ func (p *pending[T]) result() (T, error) {
 	return p.value, p.err
 }
 
+// within waits for the end for a while.
+func (p *pending[T]) within(d time.Duration) bool {
+	if p.isDone() {
+		return true
+	}
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
 func (p *pending[T]) isDone() bool {
 	select {
 	case <-p.done:
