@@ -35,8 +35,7 @@ func BenchmarkHostCall(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-		b.ReportMetric(perOp/float64(calls[0]), "ns/hostcall")
+		reportCall(b, int(calls[0]))
 	})
 }
 
@@ -70,12 +69,6 @@ func TestTraps(t *testing.T) {
 			}
 		}
 	}
-}
-
-// runner is what *testing.T and *testing.B have in common beside testing.TB.
-type runner[T any] interface {
-	testing.TB
-	Run(name string, f func(T)) bool
 }
 
 func eachSumForm[T runner[T]](t T, f func(t T, call func() (int32, error))) {

@@ -10,6 +10,8 @@ type rival struct {
 	interpreted bool
 	// open makes an engine whose modules can import the given functions.
 	open func(hosts) (engine, error)
+	// filesOnly marks a rival that can give a guest's standard streams files only, not readers and writers of Go.
+	filesOnly bool
 	// hostForms are the ways of this runtime to write a host function that adds one to an i32.
 	hostForms []hostForm
 }
@@ -25,11 +27,15 @@ type hostForm struct {
 
 type engine interface {
 	compile(wasm []byte) (module, error)
+	// provideWASI lets modules import WASI.
+	provideWASI() error
 	close() error
 }
 
 type module interface {
 	instantiate() (instance, error)
+	// settle instantiates with WASI, and runs nothing.
+	settle(w world) (instance, error)
 	close() error
 }
 
@@ -38,6 +44,8 @@ type instance interface {
 	function(name string) (function, error)
 	// sumForms are all ways to call the export "sum" with 5 and 37.
 	sumForms() ([]callForm, error)
+	// start runs a command to its end. An exit with 0 is none of the errors.
+	start() error
 	close() error
 }
 

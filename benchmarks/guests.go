@@ -63,6 +63,35 @@ const (
 		(import "env" "g" (func $g (param i32) (result i32)))
 		(func (export "f") (result i32) (call $g (call $f (i32.const 0)))))`
 
+	// writes(n) writes 12 bytes n times and returns how many were taken; clocks(n, id) returns the last of n readings.
+	wasiGuest = `(module
+		(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+		(import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+		(memory (export "memory") 1)
+		(data (i32.const 0) "\20\00\00\00\0c\00\00\00")
+		(data (i32.const 32) "hello world\n")
+		(func (export "writes") (param $n i32) (result i64) (local $taken i64)
+			(loop $again
+				(if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)) (then unreachable))
+				(local.set $taken (i64.add (local.get $taken) (i64.load32_u (i32.const 64))))
+				(br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+			(local.get $taken))
+		(func (export "clocks") (param $n i32) (param $id i32) (result i64)
+			(loop $again
+				(if (call $time (local.get $id) (i64.const 1) (i32.const 64)) (then unreachable))
+				(br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+			(i64.load (i32.const 64))))`
+
+	// exitGuest does what hello.wasm does, and exits with 0 rather than returning.
+	exitGuest = `(module
+		(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+		(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+		(memory (export "memory") 1)
+		(data (i32.const 0) "\20\00\00\00\0c\00\00\00")
+		(data (i32.const 32) "hello, wasi\n")
+		(func (export "_start")
+			(call $exit (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))))`
+
 	trapGuest = `(module
 		(memory 1)
 		(func (export "unreachable") (result i32) unreachable)

@@ -11,12 +11,28 @@ import (
 
 // against runs f once for each rival before the next row comes, so that what is compared is measured close together.
 func against(b *testing.B, rivals []rival, row string, f func(b *testing.B, r rival)) {
+	eachRival(b, rivals, row, func(b *testing.B, r rival) {
+		b.ReportAllocs()
+		f(b, r)
+	})
+}
+
+func eachRival[T runner[T]](t T, rivals []rival, row string, f func(t T, r rival)) {
 	for _, r := range rivals {
-		b.Run(r.name+"/"+row, func(b *testing.B) {
-			b.ReportAllocs()
-			f(b, r)
-		})
+		t.Run(r.name+"/"+row, func(t T) { f(t, r) })
 	}
+}
+
+// runner is what *testing.T and *testing.B have in common beside testing.TB.
+type runner[T any] interface {
+	testing.TB
+	Run(name string, f func(T)) bool
+}
+
+// reportCall reports the time of one of the calls that an operation consists of.
+func reportCall(b *testing.B, calls int) {
+	perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	b.ReportMetric(perOp/float64(calls), "ns/hostcall")
 }
 
 func open(tb testing.TB, r rival, h hosts) engine {

@@ -63,6 +63,9 @@ func (e *wasmerEngine) compile(wasm []byte) (module, error) {
 	return &wasmerModule{m, e.imports}, nil
 }
 
+// provideWASI has nothing to do: each instance brings its own.
+func (e *wasmerEngine) provideWASI() error { return nil }
+
 func (e *wasmerEngine) close() error { return e.engine.Close() }
 
 type wasmerModule struct {
@@ -78,11 +81,28 @@ func (m *wasmerModule) instantiate() (instance, error) {
 	return &wasmerInstance{Instance: i, from: m}, nil
 }
 
+func (m *wasmerModule) settle(w world) (instance, error) {
+	config := wasmer.WASIConfig{Args: w.args, Stdout: w.stdout}
+	if w.stdin != nil {
+		config.Stdin = w.stdin
+	}
+	if w.folder != "" {
+		config.Mounts = []wasmer.Mount{{Guest: "/", Host: w.folder}}
+	}
+	wasi := wasmer.NewWASI(config)
+	i, err := wasmer.Instantiate(context.Background(), m.module, wasmer.NewImports().WASI(wasi))
+	if err != nil {
+		return nil, errors.Join(err, wasi.Close())
+	}
+	return &wasmerInstance{Instance: i, from: m, wasi: wasi}, nil
+}
+
 func (m *wasmerModule) close() error { return m.module.Close() }
 
 type wasmerInstance struct {
 	*wasmer.Instance
 	from *wasmerModule
+	wasi *wasmer.WASI // nil without
 	// legacy is the same guest made by the constructor that fills Exports; nil until sumForms asks for it.
 	legacy *wasmer.Instance
 }
@@ -140,8 +160,10 @@ func (i *wasmerInstance) sumForms() ([]callForm, error) {
 	}, nil
 }
 
+func (i *wasmerInstance) start() error { return i.Start(context.Background()) }
+
 func (i *wasmerInstance) close() error {
-	err := i.Close()
+	err := errors.Join(i.Close(), i.wasi.Close())
 	if i.legacy != nil {
 		err = errors.Join(err, i.legacy.Close())
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 
 	"github.com/bytecodealliance/wasmtime-go/v39"
 )
@@ -13,8 +14,9 @@ type wasmtimeFunc func(*wasmtime.Caller, []wasmtime.Val) ([]wasmtime.Val, *wasmt
 
 func wasmtimeRivals() []rival {
 	return []rival{{
-		name: "wasmtime",
-		open: openWasmtime,
+		name:      "wasmtime",
+		open:      openWasmtime,
+		filesOnly: true,
 		hostForms: []hostForm{
 			{"FuncNew", wasmtimeFunc(func(_ *wasmtime.Caller, args []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap) {
 				return []wasmtime.Val{wasmtime.ValI32(args[0].I32() + 1)}, nil
@@ -55,6 +57,8 @@ func (e *wasmtimeEngine) compile(wasm []byte) (module, error) {
 	return &wasmtimeModule{e, m}, nil
 }
 
+func (e *wasmtimeEngine) provideWASI() error { return e.linker.DefineWasi() }
+
 func (e *wasmtimeEngine) close() error {
 	e.linker.Close()
 	e.engine.Close()
@@ -67,13 +71,55 @@ type wasmtimeModule struct {
 }
 
 func (m *wasmtimeModule) instantiate() (instance, error) {
-	store := wasmtime.NewStore(m.from.engine)
+	return m.instantiateIn(wasmtime.NewStore(m.from.engine))
+}
+
+func (m *wasmtimeModule) instantiateIn(store *wasmtime.Store) (instance, error) {
 	i, err := m.from.linker.Instantiate(store, m.module)
 	if err != nil {
 		store.Close()
 		return nil, err
 	}
 	return &wasmtimeInstance{store, i}, nil
+}
+
+func (m *wasmtimeModule) settle(w world) (instance, error) {
+	config, err := wasmtimeWASI(w)
+	if err != nil {
+		return nil, err
+	}
+	store := wasmtime.NewStore(m.from.engine)
+	store.SetWasi(config)
+	return m.instantiateIn(store)
+}
+
+func wasmtimeWASI(w world) (config *wasmtime.WasiConfig, err error) {
+	config = wasmtime.NewWasiConfig()
+	defer func() {
+		if err != nil {
+			config.Close()
+		}
+	}()
+	config.SetArgv(w.args)
+	if w.stdin != nil {
+		if err := config.SetStdinFile(w.stdin.Name()); err != nil {
+			return config, err
+		}
+	}
+	if w.stdout != nil {
+		file, ok := w.stdout.(*os.File)
+		if !ok {
+			return config, fmt.Errorf("standard output is a %T, not a file", w.stdout)
+		}
+		if err := config.SetStdoutFile(file.Name()); err != nil {
+			return config, err
+		}
+	}
+	if w.folder == "" {
+		return config, nil
+	}
+	const dir, files = wasmtime.DIR_READ | wasmtime.DIR_WRITE, wasmtime.FILE_READ | wasmtime.FILE_WRITE
+	return config, config.PreopenDir(w.folder, "/", dir, files)
 }
 
 func (m *wasmtimeModule) close() error {
@@ -140,6 +186,20 @@ func (i *wasmtimeInstance) sumForms() ([]callForm, error) {
 		}
 		return result.(int32), nil
 	}}}, nil
+}
+
+func (i *wasmtimeInstance) start() error {
+	fn, err := i.export("_start")
+	if err != nil {
+		return err
+	}
+	_, err = fn.Call(i.store)
+	if failed, ok := err.(*wasmtime.Error); ok {
+		if code, exited := failed.ExitStatus(); exited && code == 0 {
+			return nil
+		}
+	}
+	return err
 }
 
 func (i *wasmtimeInstance) close() error {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
 )
 
 func wazeroRivals() []rival {
@@ -64,6 +66,11 @@ func (e wazeroEngine) compile(wasm []byte) (module, error) {
 	return wazeroModule{e.runtime, m}, nil
 }
 
+func (e wazeroEngine) provideWASI() error {
+	_, err := wasi_snapshot_preview1.Instantiate(context.Background(), e.runtime)
+	return err
+}
+
 func (e wazeroEngine) close() error { return e.runtime.Close(context.Background()) }
 
 type wazeroModule struct {
@@ -76,6 +83,25 @@ var anonymous = wazero.NewModuleConfig().WithName("").WithStartFunctions()
 
 func (m wazeroModule) instantiate() (instance, error) {
 	i, err := m.runtime.InstantiateModule(context.Background(), m.module, anonymous)
+	if err != nil {
+		return nil, err
+	}
+	return wazeroInstance{i}, nil
+}
+
+// settle gives the real clocks, as the other rivals do by default.
+func (m wazeroModule) settle(w world) (instance, error) {
+	config := anonymous.WithArgs(w.args...).WithSysWalltime().WithSysNanotime()
+	if w.stdin != nil {
+		config = config.WithStdin(w.stdin)
+	}
+	if w.stdout != nil {
+		config = config.WithStdout(w.stdout)
+	}
+	if w.folder != "" {
+		config = config.WithFSConfig(wazero.NewFSConfig().WithDirMount(w.folder, "/"))
+	}
+	i, err := m.runtime.InstantiateModule(context.Background(), m.module, config)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +157,18 @@ func (i wazeroInstance) sumForms() ([]callForm, error) {
 			return api.DecodeI32(stack[0]), err
 		}},
 	}, nil
+}
+
+func (i wazeroInstance) start() error {
+	fn, err := i.export("_start")
+	if err != nil {
+		return err
+	}
+	_, err = fn.Call(context.Background())
+	if exit, ok := err.(*sys.ExitError); ok && exit.ExitCode() == 0 {
+		return nil
+	}
+	return err
 }
 
 func (i wazeroInstance) close() error { return i.Close(context.Background()) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,7 @@ const (
 	perHostCall = "ns/hostcall"
 	allocsPerOp = "allocs/op"
 	wasmBytes   = "wasm-bytes"
+	amount      = "amount"
 )
 
 // yardstick is the least that a call across cgo costs.
@@ -33,6 +35,7 @@ type reference struct {
 
 var (
 	toRivals    = []reference{sameRowOf("wazero-compiler"), sameRowOf("wasmtime")}
+	toNative    = append(slices.Clone(toRivals), sameRowOf(native))
 	toYardstick = []reference{{yardstick.runtime, func(key) key { return yardstick }}}
 )
 
@@ -47,6 +50,19 @@ var groups = []group{
 	{"Instantiate", "Make and close an instance of a compiled module.", "module", perOp, toRivals},
 	{"Call", "`sum(5, 37)` in each form of the API.", "form", perOp, toYardstick},
 	{"HostCall", "A Go function that a guest calls. Allocations are those of 1000 calls.", "form", perHostCall, toYardstick},
+	{
+		"WASI", "`fd_write` of 12 bytes and the clocks: one call, allocations those of 1,000,000. `start`: from the instance " +
+			"of a command to its end. Then commands that work on files in memory.",
+		"row", perHostCall, toNative,
+	},
+}
+
+// unitOf is the group's unit where that was measured, else the time of an operation.
+func (g group) unitOf(k key, r results) string {
+	if _, ok := r.median(k, g.unit); ok {
+		return g.unit
+	}
+	return perOp
 }
 
 func writeReport(w io.Writer, about machine, o options, r results, failed error) {
@@ -83,7 +99,15 @@ func writeMethod(w io.Writer, about machine, o options, r results) {
 			fmt.Fprintf(w, "- size of %s: %s bytes\n", k.row, count(size))
 		}
 	}
+	for _, k := range r.keys("WASI") {
+		if size, ok := r.median(k, amount); ok && k.runtime == wazero {
+			fmt.Fprintf(w, "- size of %s: %s %s\n", k.row, count(size), amountUnits[k.row])
+		}
+	}
 }
+
+// amountUnits are what the jobs of the group WASI are measured by.
+var amountUnits = map[string]string{"copyfile": "bytes", "echo": "bytes", "ls": "entries", "cat": "files"}
 
 func writeGroup(w io.Writer, g group, r results) {
 	keys := r.keys(g.name)
@@ -96,16 +120,14 @@ func writeGroup(w io.Writer, g group, r results) {
 	}
 	var rows [][]string
 	for _, k := range keys {
-		unit := g.unit
-		if k == yardstick {
-			unit = perOp
-		}
+		unit := g.unitOf(k, r)
 		median, _ := r.median(k, unit)
 		allocs, _ := r.median(k, allocsPerOp)
 		row := []string{k.row, k.runtime, duration(median), percent(r, k, unit), count(allocs)}
 		for _, ref := range g.references {
 			text := ""
-			if ratio, ok := r.ratio(k, ref.of(k), unit, perOp); ok {
+			other := ref.of(k)
+			if ratio, ok := r.ratio(k, other, unit, g.unitOf(other, r)); ok {
 				text = fmt.Sprintf("%.2f", ratio)
 			}
 			row = append(row, text)

@@ -13,6 +13,13 @@ BenchmarkCall/wasmer-cranelift/CallRaw      	 100	        60.00 ns/op	       0 B
 BenchmarkHostCall/wasmer-cranelift/Func     	 642	    90000 ns/op	        90.00 ns/hostcall	   5 B/op	    1 allocs/op
 BenchmarkCompute/wasmer-cranelift/pollard_rho_128 	 20	 10000000 ns/op	 0 B/op	 0 allocs/op
 BenchmarkCompute/wasmtime/pollard_rho_128 	 20	 10500000 ns/op	 0 B/op	 0 allocs/op
+BenchmarkWASI/wasmer-cranelift/fd_write_null 	 3	 400000000 ns/op	 400.0 ns/hostcall	 16 B/op	 1 allocs/op
+BenchmarkWASI/wazero-compiler/fd_write_null 	 3	 500000000 ns/op	 500.0 ns/hostcall	 16 B/op	 1 allocs/op
+BenchmarkWASI/native/echo 	 3	 500000000 ns/op	 67108864 amount	 16 B/op	 1 allocs/op
+BenchmarkWASI/wasmer-cranelift/echo 	 3	 610000000 ns/op	 67108864 amount	 16 B/op	 1 allocs/op
+BenchmarkWASI/wazero-compiler/echo 	 3	 999000000 ns/op	 67108864 amount	 16 B/op	 1 allocs/op
+BenchmarkWASI/wasmer-cranelift/start 	 3	 16000 ns/op	 16 B/op	 1 allocs/op
+BenchmarkWASI/wazero-compiler/start 	 3	 40000 ns/op	 16 B/op	 1 allocs/op
 BenchmarkCall/EmptyCgoCall         	 8753146	        30.00 ns/op	       0 B/op	       0 allocs/op
 BenchmarkCompute/wasmtime/nbody 	--- FAIL: BenchmarkCompute/wasmtime/nbody
 PASS
@@ -50,11 +57,15 @@ func TestVerdicts(t *testing.T) {
 	var text strings.Builder
 	writeTargets(&text, parsed(t))
 	for what, want := range map[string]string{
-		"CallRaw / EmptyCgoCall":                             "met",
-		"CallRaw: allocations":                               "met",
-		"typed call: allocations":                            "not measured",
-		"host call, Func":                                    "met",
-		"compute pollard_rho_128: time Cranelift / wasmtime": "met",
+		"CallRaw / EmptyCgoCall":                                     "met",
+		"CallRaw: allocations":                                       "met",
+		"typed call: allocations":                                    "not measured",
+		"host call, Func":                                            "met",
+		"compute pollard_rho_128: time Cranelift / wasmtime":         "met",
+		"WASI, fd_write to the null device: time Cranelift / wazero": "met",
+		"WASI, start of a command: time Cranelift / wazero":          "met",
+		"WASI, copy of stdin to stdout: time Cranelift / native":     "**not met**",
+		"WASI, copy of a file: time Cranelift / native":              "not measured",
 	} {
 		if got := verdictOf(text.String(), what); got != want {
 			t.Errorf("%s: %q, want %q", what, got, want)
@@ -94,7 +105,10 @@ func TestVerdictAtTheLimit(t *testing.T) {
 func TestRatioColumns(t *testing.T) {
 	var text strings.Builder
 	writeReport(&text, machine{}, options{}, parsed(t), nil)
-	for _, want := range []string{"2.40", "3.60", "0.95", "90 ns", "10 ms"} { // 60/25, 90/25, 10/10.5
+	for _, want := range []string{
+		"2.40", "3.60", "0.95", "90 ns", "10 ms", // 60/25, 90/25, 10/10.5
+		"0.80", "1.22", "400 ns", "500 ms", "size of echo: 67108864 bytes", // 400/500, 610/500
+	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %s in\n%s", want, text.String())
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 )
 
 // A target is a number that the library has promised itself.
@@ -20,6 +21,7 @@ const (
 	singlepass = "wasmer-singlepass"
 	wazero     = "wazero-compiler"
 	wasmtime   = "wasmtime"
+	native     = "native"
 )
 
 var computed = []string{"nbody", "fib_recursive", "pollard_rho_128", "snappy_compress"}
@@ -53,6 +55,31 @@ func targets() []target {
 		list = append(list, target{
 			"compile " + program + ": speed Singlepass / wazero", 3, true, times,
 			ratioOf(key{"Compile", wazero, program}, key{"Compile", singlepass, program}),
+		})
+	}
+	return append(list, wasiTargets()...)
+}
+
+func wasiTargets() []target {
+	var list []target
+	for _, row := range []struct {
+		what, name, reference string
+		limit                 float64
+	}{
+		{"fd_write to io.Discard", "fd_write_discard", wazero, 1},
+		{"fd_write to a writer", "fd_write_counter", wazero, 1},
+		{"fd_write to a buffer", "fd_write_buffer", wazero, 1},
+		{"fd_write to the null device", "fd_write_null", wazero, 1},
+		{"fd_write to a file", "fd_write_file", wazero, 1},
+		{"clock_time_get, realtime", "clock_realtime", wazero, 1},
+		{"clock_time_get, monotonic", "clock_monotonic", wazero, 1},
+		{"start of a command", "start", wazero, 0.5},
+		{"copy of a file", "copyfile", native, 1.2},
+		{"copy of stdin to stdout", "echo", native, 1.2},
+	} {
+		list = append(list, target{
+			"WASI, " + row.what + ": time Cranelift / " + strings.TrimSuffix(row.reference, "-compiler"), row.limit, false, times,
+			ratioOf(key{"WASI", cranelift, row.name}, key{"WASI", row.reference, row.name}),
 		})
 	}
 	return list
