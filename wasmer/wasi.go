@@ -34,9 +34,10 @@ type WASIConfig struct {
 	// brings after that is for the next guest that has the WASI.
 	Stdin io.Reader
 	// Stdout and Stderr take what the guest writes, when it writes; nil discards it. An error of theirs is an error for
-	// the guest. They are never closed, and used by one guest at a time. Pipes, terminals and connections, and under a
-	// context that can end all writers that are not known to write at once, are written on a goroutine of their
-	// own: one that waits is left alone 100 ms after its guest was ended.
+	// the guest. They are never closed, and used by one guest at a time. Pipes, terminals, connections, writers with a
+	// method SetWriteDeadline or WriteHeader and those that MayWait marks are written on a goroutine of their own when
+	// they would wait: one that does is left alone 100 ms after its guest was ended. Other writers hold a guest as
+	// long as they wait.
 	Stdout, Stderr io.Writer
 
 	// Mounts are the file systems that the guest sees, open as its file descriptors from 3 on.
@@ -286,6 +287,10 @@ func (c WASIConfig) Inherit() WASIConfig {
 	}
 	return c
 }
+
+// MayWait marks a writer for Stdout or Stderr that may wait for long, so that the guest can be ended meanwhile. Each write then
+// takes some microseconds longer.
+func MayWait(w io.Writer) io.Writer { return wasip1.Waiting{Writer: w} }
 
 // Capture makes buffers for what the guests write to Stdout and Stderr.
 func (c *WASIConfig) Capture() (stdout, stderr *Buffer) {

@@ -72,7 +72,7 @@ func TestWriteThatWaitsIsEnded(t *testing.T) {
 		})
 		t.Run("into a writer of the user", func(t *testing.T) {
 			output := newBlocker()
-			wasi := newWASI(t, wasmer.WASIConfig{Stdout: output})
+			wasi := newWASI(t, wasmer.WASIConfig{Stdout: wasmer.MayWait(output)})
 			module := compile(t, engine, probeText("wasi_snapshot_preview1"))
 			p := newProbe(t, module, wasi)
 			p.data([]string{"lost or not"})
@@ -107,7 +107,7 @@ func TestGuestsThatGaveUpLeaveNoGoroutines(t *testing.T) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer listener.Close()
-		wasi := newWASI(t, wasmer.WASIConfig{Stdin: input, Stdout: output, Listeners: []net.Listener{listener}})
+		wasi := newWASI(t, wasmer.WASIConfig{Stdin: input, Stdout: wasmer.MayWait(output), Listeners: []net.Listener{listener}})
 		module := compile(t, engine, probeText("wasi_snapshot_preview1"))
 		before := runtime.NumGoroutine()
 		for range 50 {

@@ -7,7 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const utimeOmit = -2
+const (
+	utimeOmit = -2
+	// pipeBuffer is what a pipe takes at once that has room.
+	pipeBuffer = 512
+)
 
 func setTimes(fd int, times Times) error {
 	var stat unix.Stat_t

@@ -10,7 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const utimeOmit = unix.UTIME_OMIT
+const (
+	utimeOmit = unix.UTIME_OMIT
+	// pipeBuffer is what a pipe takes at once that has room.
+	pipeBuffer = 4096
+)
 
 func setTimes(fd int, times Times) error {
 	system := times.system()

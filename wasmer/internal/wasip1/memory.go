@@ -97,6 +97,14 @@ func (c *Call) takeVectors(offset, count uint32) Errno {
 	return Success
 }
 
+// listSize is the sum of what is left of the list.
+func (c *Call) listSize() (n uint64) {
+	for rest := c.list; len(rest) >= vectorSize; rest = rest[vectorSize:] {
+		n += uint64(binary.LittleEndian.Uint32(rest[4:]))
+	}
+	return n
+}
+
 // next is the next buffer of the list that is not empty; nil at its end.
 func (c *Call) next() []byte {
 	for len(c.list) >= vectorSize {

@@ -48,10 +48,10 @@ func TestNonblockingWritesTellLater(t *testing.T) {
 
 func TestPanicsOfNonblockingWritesComeLater(t *testing.T) {
 	release := make(chan struct{})
-	s := newStream(nil, writerFunc(func(p []byte) (int, error) {
+	s := newStream(nil, Waiting{writerFunc(func(p []byte) (int, error) {
 		<-release
 		panic(errors.New("the writer's"))
-	}))
+	})})
 	g := newGuest(t)
 	list, count := g.vector(bufferAt, 1)
 	require.Equal(t, Success, g.takeVectors(list, count))

@@ -70,7 +70,7 @@ func (c *Call) newDescriptor(file File, dir Dir, granted Rights) *descriptor {
 	}
 	if reader, ok := file.(io.ReadWriter); ok {
 		s := newStream(reader, reader)
-		s.file, s.writes = file, writesWait
+		s.file, s.writesWait = file, true
 		return &descriptor{stream: s, rights: granted & streamRights}
 	}
 	return &descriptor{file: file, rights: granted & fileRights}

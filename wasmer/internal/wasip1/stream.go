@@ -22,7 +22,7 @@ type stream struct {
 	typ  FileType
 	// readsAtOnce says that reading never waits, so that it needs no goroutine.
 	readsAtOnce bool
-	writes      writing
+	writesWait  bool
 
 	// mu guards the state of reading.
 	mu      sync.Mutex
@@ -37,17 +37,6 @@ type stream struct {
 	sending atomic.Pointer[pending[int]]
 }
 
-// writing says how long a write takes.
-type writing uint8
-
-const (
-	// writesUnknown is for writers of the user: a goroutine is made only if the context can end.
-	writesUnknown writing = iota
-	writesAtOnce
-	// writesWait is for what is known to wait for somebody else.
-	writesWait
-)
-
 // streamBuffer is how much goes through a goroutine at once.
 const streamBuffer = 64 << 10
 
@@ -58,7 +47,7 @@ const maxNothing = 100
 type AtOnce interface{ AtOnce() }
 
 func newStream(r io.Reader, w io.Writer) *stream {
-	s := &stream{reader: r, writer: w, readsAtOnce: readsAtOnce(r), writes: writingOf(w)}
+	s := &stream{reader: r, writer: w, readsAtOnce: readsAtOnce(r), writesWait: writesWait(w)}
 	if isTerminal(r) || isTerminal(w) {
 		s.typ = TypeCharacterDevice
 	}
@@ -80,22 +69,23 @@ func readsAtOnce(r io.Reader) bool {
 	return false
 }
 
-func writingOf(w io.Writer) writing {
+// Waiting marks a writer that may wait.
+type Waiting struct{ io.Writer }
+
+// writesWait is true of writers that are known to wait for somebody else. Others are written on the guest's own goroutine: one
+// for each write would take fifty times as long.
+func writesWait(w io.Writer) bool {
 	switch w := w.(type) {
-	case nil, *bytes.Buffer, *strings.Builder, AtOnce:
-		return writesAtOnce
 	case *os.File:
-		if neverWaits(w) {
-			return writesAtOnce
-		}
-		return writesWait
-	case net.Conn, *io.PipeWriter:
-		return writesWait
+		return !neverWaits(w)
+	case *io.PipeWriter, Waiting:
+		return true
+	case interface{ SetWriteDeadline(time.Time) error }: // connections
+		return true
+	case interface{ WriteHeader(status int) }: // answers of a server
+		return true
 	}
-	if w == io.Discard {
-		return writesAtOnce
-	}
-	return writesUnknown
+	return false
 }
 
 // neverWaits is true of files on a disk, and of the null device.

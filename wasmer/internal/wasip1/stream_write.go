@@ -2,7 +2,10 @@ package wasip1
 
 import (
 	"io"
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // write writes the list of buffers, or what a stream takes of it at once. A guest that does not want to wait is told EAGAIN
@@ -15,7 +18,7 @@ func (s *stream) write(c *Call, nonblock bool) (int, Errno) {
 		}
 		return n, Success
 	}
-	nonblock = nonblock && s.writes != writesAtOnce
+	nonblock = nonblock && s.writesWait
 	switch {
 	case s.turn.tryTake():
 	case nonblock:
@@ -27,7 +30,7 @@ func (s *stream) write(c *Call, nonblock bool) (int, Errno) {
 		s.turn.give()
 		return 0, errno
 	}
-	if s.writes == writesAtOnce || s.writes == writesUnknown && c.Context.Done() == nil && !nonblock {
+	if !s.writesWait || !nonblock && s.hasRoom(c.listSize()) {
 		return s.writeHere(c)
 	}
 	return s.writeElsewhere(c, nonblock)
@@ -55,6 +58,18 @@ func (s *stream) writable() <-chan struct{} {
 		return earlier.done
 	}
 	return nil
+}
+
+// hasRoom asks the system whether a pipe or the like would take so many bytes at once. It tells for few only.
+func (s *stream) hasRoom(n uint64) bool {
+	file, ok := s.writer.(*os.File)
+	return ok && n <= pipeBuffer && withFD(file, func(fd int) error {
+		room := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if n, err := unix.Poll(room, 0); err != nil || n == 0 {
+			return EAGAIN
+		}
+		return nil
+	}) == nil
 }
 
 func (s *stream) writeHere(c *Call) (n int, errno Errno) {
