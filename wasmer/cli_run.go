@@ -108,6 +108,11 @@ func (c *cli) task(info *ModuleInfo) (task cliTask, err error) {
 	}
 	var typ FunctionType
 	if task.function, typ, err = c.choose(info.exports); err != nil {
+		for _, want := range info.imports {
+			if needs := foreignWASI(want.Module); needs != "" && !isWASI(want.Module) {
+				return task, cliHint(err, "%s", needs)
+			}
+		}
 		return task, err
 	}
 	var words []string

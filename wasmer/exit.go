@@ -35,8 +35,9 @@ func (e *ExitError) Is(target error) bool {
 }
 
 // Start runs a command: the exported functions of these names in order, "_start" if none is named. Those that are absent are
-// skipped, but without "_start" and names it is ErrNotFound. What they return is ignored. A guest that exits with 0 has
-// succeeded, and no other function is run; with another code it is *ExitError. Other errors are those of Function.Call.
+// skipped, but without "_start" and names it is ErrNotFound. What they return is ignored. A guest that exits with 0, or is
+// closed meanwhile by Close, has succeeded, and no other function is run; with another code it is *ExitError. Other errors
+// are those of Function.Call.
 //
 // A command that has exited is closed, its memory gone; one that has returned is not. Commands are meant to be run once: make
 // a new instance for each run.

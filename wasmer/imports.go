@@ -350,8 +350,7 @@ func (s *Store) find(module, name string) (importItem, bool) {
 
 // hint suggests why an import is missing.
 func (i *Imports) hint(want ImportType) string {
-	isWASI := want.Module == wasiSnapshot1 || want.Module == wasiSnapshot0
-	if needs := foreignWASI(want.Module); needs != "" && (!isWASI || i == nil || i.wasi == nil) {
+	if needs := foreignWASI(want.Module); needs != "" && (!isWASI(want.Module) || i == nil || i.wasi == nil) {
 		return needs
 	}
 	switch module := want.Module; {

@@ -327,6 +327,8 @@ func WASIVersion(module *Module) WasiVersion {
 // WasiGetVersion is WASIVersion.
 func WasiGetVersion(module *Module) WasiVersion { return WASIVersion(module) }
 
+func isWASI(module string) bool { return module == wasiSnapshot1 || module == wasiSnapshot0 }
+
 // foreignWASI says what a guest needs instead, if a module name is that of something else than WASI preview 1.
 func foreignWASI(module string) string {
 	switch {
@@ -334,7 +336,7 @@ func foreignWASI(module string) string {
 		return "the guest needs WASIX, which is not WASI: build it for wasm32-wasip1"
 	case strings.HasPrefix(module, "wasi:"):
 		return "the guest needs WASI preview 2 or later, which is made of components: build it for wasm32-wasip1"
-	case module == wasiSnapshot1 || module == wasiSnapshot0:
+	case isWASI(module):
 		return "the guest needs WASI: add it with Imports.WASI"
 	case strings.HasPrefix(module, "wasi_"):
 		return "the guest needs a version of WASI that never came to be: build it for wasm32-wasip1"

@@ -76,7 +76,25 @@ func (f *ioFS) child(directory ioNode, name string) (ioNode, error) {
 		return ioNode{}, EILSEQ // all names are valid, unless they are not in UTF-8
 	}
 	info, err := fs.Lstat(f.fsys, path)
+	if _, ok := f.fsys.(fs.ReadLinkFS); err == nil && !ok && os.SameFile(info, info) {
+		// A folder of the host that hides behind another type: without ReadLinkFS, a link was followed.
+		info, err = f.entry(directory.path, name)
+	}
 	return ioNode{path, info}, err
+}
+
+// entry finds what a directory holds among all its entries, which do not follow links.
+func (f *ioFS) entry(directory, name string) (fs.FileInfo, error) {
+	entries, err := fs.ReadDir(f.fsys, path.Clean(directory))
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if entry.Name() == name {
+			return entry.Info()
+		}
+	}
+	return nil, ENOENT
 }
 
 func (f *ioFS) fileType(n ioNode) FileType {

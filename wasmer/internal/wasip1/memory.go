@@ -16,8 +16,8 @@ type Call struct {
 	// Outer is closed when another guest is to end that the call goes through; nil if there is none.
 	Outer <-chan struct{}
 
-	// list is what is left of a list of buffers.
-	list []byte
+	// list is what is left of a list of buffers, rest of the last one that it gave.
+	list, rest []byte
 }
 
 // bytes is a part of the guest's memory.
@@ -93,12 +93,13 @@ func (c *Call) takeVectors(offset, count uint32) Errno {
 			return EINVAL
 		}
 	}
-	c.list = list
+	c.list, c.rest = list, nil
 	return Success
 }
 
 // listSize is the sum of what is left of the list.
 func (c *Call) listSize() (n uint64) {
+	n = uint64(len(c.rest))
 	for rest := c.list; len(rest) >= vectorSize; rest = rest[vectorSize:] {
 		n += uint64(binary.LittleEndian.Uint32(rest[4:]))
 	}
@@ -107,6 +108,10 @@ func (c *Call) listSize() (n uint64) {
 
 // next is the next buffer of the list that is not empty; nil at its end.
 func (c *Call) next() []byte {
+	if rest := c.rest; len(rest) > 0 {
+		c.rest = nil
+		return rest
+	}
 	for len(c.list) >= vectorSize {
 		offset, n := binary.LittleEndian.Uint32(c.list), binary.LittleEndian.Uint32(c.list[4:])
 		c.list = c.list[vectorSize:]

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // stream is a reader, a writer, or both, which guests read and write in the order of their calls.
@@ -176,6 +178,11 @@ func (s *stream) read(c *Call, p []byte, peek, nonblock bool) (int, Errno) {
 			nothing++
 			continue
 		}
+		if s.pending == nil && !peek && s.hasInput() {
+			n, err := s.reader.Read(p)
+			n, err = checked(n, err, len(p))
+			return n, readErrno(n, err)
+		}
 		wanted := len(p)
 		if peek { // it may be for more the next time
 			wanted = streamBuffer
@@ -236,6 +243,23 @@ func (s *stream) take() error {
 		return nil
 	}
 	return err
+}
+
+// hasInput asks the system whether a pipe or the like has something to read, or its end.
+func (s *stream) hasInput() bool {
+	file, ok := s.reader.(*os.File)
+	return ok && isReady(file, unix.POLLIN)
+}
+
+// isReady asks the system whether a file can be read or written without waiting.
+func isReady(file *os.File, event int16) bool {
+	return withFD(file, func(fd int) error {
+		events := []unix.PollFd{{Fd: int32(fd), Events: event}}
+		if n, err := unix.Poll(events, 0); err != nil || n == 0 {
+			return EAGAIN
+		}
+		return nil
+	}) == nil
 }
 
 // more adds to what was read what has come since.

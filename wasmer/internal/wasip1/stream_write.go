@@ -10,15 +10,25 @@ import (
 
 // write writes the list of buffers, or what a stream takes of it at once. A guest that does not want to wait is told EAGAIN
 // as long as an earlier write goes on.
-func (s *stream) write(c *Call, nonblock bool) (int, Errno) {
+func (s *stream) write(c *Call, nonblock bool) (total int, errno Errno) {
 	if s.writer == nil {
-		n := 0
-		for p := c.next(); p != nil; p = c.next() {
-			n += len(p)
-		}
-		return n, Success
+		return int(c.listSize()), Success
 	}
 	nonblock = nonblock && s.writesWait
+	for {
+		n, errno := s.writePart(c, nonblock)
+		total += n
+		if errno == stopped || errno != Success && total == 0 {
+			return 0, errno
+		}
+		if errno != Success || nonblock || !s.writesWait || n < streamBuffer || c.listSize() == 0 {
+			return total, Success
+		}
+	}
+}
+
+// writePart writes all, or what goes through a goroutine at once.
+func (s *stream) writePart(c *Call, nonblock bool) (int, Errno) {
 	switch {
 	case s.turn.tryTake():
 	case nonblock:
@@ -63,13 +73,7 @@ func (s *stream) writable() <-chan struct{} {
 // hasRoom asks the system whether a pipe or the like would take so many bytes at once. It tells for few only.
 func (s *stream) hasRoom(n uint64) bool {
 	file, ok := s.writer.(*os.File)
-	return ok && n <= pipeBuffer && withFD(file, func(fd int) error {
-		room := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		if n, err := unix.Poll(room, 0); err != nil || n == 0 {
-			return EAGAIN
-		}
-		return nil
-	}) == nil
+	return ok && n <= pipeBuffer && isReady(file, unix.POLLOUT)
 }
 
 func (s *stream) writeHere(c *Call) (n int, errno Errno) {
@@ -91,8 +95,13 @@ const grace = 100 * time.Millisecond
 // writeElsewhere writes a copy on a goroutine, since the guest, with its memory, may be ended meanwhile.
 func (s *stream) writeElsewhere(c *Call, nonblock bool) (int, Errno) {
 	s.out = s.out[:0]
-	for p := c.next(); p != nil && len(s.out) < streamBuffer; p = c.next() {
-		s.out = append(s.out, p[:min(len(p), streamBuffer-len(s.out))]...)
+	for p := c.next(); p != nil; p = c.next() {
+		n := min(len(p), streamBuffer-len(s.out))
+		s.out = append(s.out, p[:n]...)
+		if n < len(p) {
+			c.rest = p[n:]
+			break
+		}
 	}
 	if len(s.out) == 0 {
 		s.turn.give()

@@ -1,6 +1,7 @@
 package wasip1
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -79,4 +80,28 @@ func TestCloseSendsWhatIsOnItsWay(t *testing.T) {
 	data, err := io.ReadAll(peer)
 	require.NoError(t, err)
 	require.Equal(t, "all of it", string(data))
+}
+
+// A guest that waits writes all at once, however much goes through a goroutine.
+func TestLongWritesAreWhole(t *testing.T) {
+	r, w := io.Pipe()
+	s := newStream(nil, w)
+	g := newGuest(t)
+	g.Memory = make([]byte, 3*streamBuffer)
+	for i := range g.Memory {
+		g.Memory[i] = byte(i % 251)
+	}
+	list, count := g.vector(1000, 2*streamBuffer+500)
+	want := bytes.Clone(g.Memory[1000:][:2*streamBuffer+500])
+	got := make(chan []byte)
+	go func() {
+		data, _ := io.ReadAll(r)
+		got <- data
+	}()
+	require.Equal(t, Success, g.takeVectors(list, count))
+	n, errno := s.write(&g.Call, false)
+	require.Equal(t, Success, errno)
+	require.Equal(t, len(want), n)
+	require.NoError(t, w.Close())
+	require.True(t, bytes.Equal(want, <-got))
 }
