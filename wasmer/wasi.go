@@ -68,12 +68,13 @@ type WASIConfig struct {
 type Mount struct {
 	// Guest is the path for the guest, such as "/" or "/data".
 	Guest string
-	// Host is a folder of the host.
+	// Host is a folder of the host. The process must be allowed to read, not only to search, the folders on the way to a
+	// file in it.
 	Host string
 	// FS is a file system in place of Host. It is read only, but for a *MemFS. What os.DirFS makes, which itself follows
 	// links out of its folder, is taken as that folder.
 	FS fs.FS
-	// ReadOnly refuses all changes.
+	// ReadOnly refuses all changes through this mount; another mount of the same folder may allow them.
 	ReadOnly bool
 }
 

@@ -189,7 +189,7 @@ func (c *Call) FdSeek(fd uint32, delta int64, whence, result uint32) Errno {
 	if delta == 0 && whence == whenceCur {
 		right = RightTell
 	}
-	d, errno := c.positioned(fd, right)
+	d, errno := c.file(fd, right, ESPIPE)
 	if errno != Success {
 		return errno
 	}
@@ -221,27 +221,11 @@ func (c *Call) FdSeek(fd uint32, delta int64, whence, result uint32) Errno {
 }
 
 func (c *Call) FdTell(fd, result uint32) Errno {
-	d, errno := c.positioned(fd, RightTell)
+	d, errno := c.file(fd, RightTell, ESPIPE)
 	if errno != Success {
 		return errno
 	}
 	return c.put64(result, uint64(d.offset))
-}
-
-// positioned finds a descriptor that has a position.
-func (c *Call) positioned(fd uint32, right Rights) (*descriptor, Errno) {
-	d, errno := c.lookup(fd, 0)
-	switch {
-	case errno != Success:
-		return nil, errno
-	case d.dir != nil:
-		return nil, EBADF
-	case d.file == nil:
-		return nil, ESPIPE
-	case d.rights&right != right:
-		return nil, ENOTCAPABLE
-	}
-	return d, Success
 }
 
 func (c *Call) FdClose(fd uint32) Errno {
@@ -300,7 +284,7 @@ func (c *Call) FdAdvise(fd uint32, offset, n uint64, advice uint32) Errno {
 }
 
 func (c *Call) FdAllocate(fd uint32, offset, n uint64) Errno {
-	d, errno := c.file(fd, RightAllocate)
+	d, errno := c.file(fd, RightAllocate, EINVAL)
 	switch {
 	case errno != Success:
 		return errno
@@ -312,8 +296,8 @@ func (c *Call) FdAllocate(fd uint32, offset, n uint64) Errno {
 	return errnoOf(d.file.Allocate(int64(offset), int64(n)))
 }
 
-// file finds a regular file.
-func (c *Call) file(fd uint32, right Rights) (*descriptor, Errno) {
+// file finds a regular file; for a stream it is the other error.
+func (c *Call) file(fd uint32, right Rights, stream Errno) (*descriptor, Errno) {
 	d, errno := c.lookup(fd, 0)
 	switch {
 	case errno != Success:
@@ -321,7 +305,7 @@ func (c *Call) file(fd uint32, right Rights) (*descriptor, Errno) {
 	case d.dir != nil:
 		return nil, EBADF
 	case d.file == nil:
-		return nil, EINVAL
+		return nil, stream
 	case d.rights&right != right:
 		return nil, ENOTCAPABLE
 	}

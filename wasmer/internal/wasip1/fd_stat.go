@@ -103,7 +103,7 @@ func (c *Call) putStat(offset uint32, stat Stat) Errno {
 }
 
 func (c *Call) FdFilestatSetSize(fd uint32, size uint64) Errno {
-	d, errno := c.file(fd, RightSetSize)
+	d, errno := c.file(fd, RightSetSize, EINVAL)
 	if errno != Success {
 		return errno
 	}
