@@ -40,7 +40,7 @@ func leaks(goroutines int) string {
 		// Go itself starts workers for cleanups and the collector, which are not counted.
 		n, maps, resident := runtime.NumGoroutine(), mappings(), memoryStatus("VmRSS")
 		switch {
-		case n <= goroutines+2 && maps < 20_000 && resident < 1<<30:
+		case n <= goroutines+2 && maps < 20_000 && resident < residentLimit:
 			return ""
 		case time.Now().After(deadline):
 			return fmt.Sprintf("%d goroutines (%d before), %d mappings, %d MiB resident", n, goroutines, maps, resident>>20)
