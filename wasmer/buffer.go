@@ -54,5 +54,5 @@ func (b *Buffer) Reset() {
 	b.data.Reset()
 }
 
-// AtOnce tells that reading and writing never wait.
+// AtOnce tells that reading never waits.
 func (b *Buffer) AtOnce() {}

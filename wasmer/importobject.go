@@ -1,7 +1,6 @@
 package wasmer
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -126,10 +125,5 @@ func (m *Module) InstantiateWithImportObject(object *ImportObject) (*Instance, e
 	if err != nil {
 		return nil, err
 	}
-	instance, err := Instantiate(context.Background(), m, imports)
-	if err != nil {
-		return nil, err
-	}
-	instance.fillExports()
-	return instance, nil
+	return m.InstantiateWithImports(imports)
 }

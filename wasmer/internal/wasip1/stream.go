@@ -45,7 +45,7 @@ const streamBuffer = 64 << 10
 // maxNothing is how often a reader may bring nothing, and no error either, before it counts as broken.
 const maxNothing = 100
 
-// AtOnce is implemented by readers and writers that never wait.
+// AtOnce is implemented by readers that never wait.
 type AtOnce interface{ AtOnce() }
 
 func newStream(r io.Reader, w io.Writer) *stream {
@@ -114,12 +114,9 @@ func isTerminal(v any) bool {
 const linger = 10 * time.Second
 
 func (s *stream) close() error {
-	if sending := s.writable(); sending != nil {
+	if sending := s.sending.Load(); sending != nil && !sending.isDone() {
 		go func() {
-			select {
-			case <-sending:
-			case <-time.After(linger):
-			}
+			sending.within(linger)
 			_ = s.closeNow()
 		}()
 		return nil
@@ -170,18 +167,13 @@ func (s *stream) read(c *Call, p []byte, peek, nonblock bool) (int, Errno) {
 			}
 			return n, Success
 		}
-		if s.readsAtOnce && !peek {
+		if !peek && (s.readsAtOnce || s.pending == nil && s.hasInput()) {
 			n, err := s.reader.Read(p)
 			if n, err := checked(n, err, len(p)); n > 0 || err != nil {
 				return n, readErrno(n, err)
 			}
 			nothing++
 			continue
-		}
-		if s.pending == nil && !peek && s.hasInput() {
-			n, err := s.reader.Read(p)
-			n, err = checked(n, err, len(p))
-			return n, readErrno(n, err)
 		}
 		wanted := len(p)
 		if peek { // it may be for more the next time

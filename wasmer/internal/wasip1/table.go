@@ -50,10 +50,7 @@ type table struct {
 const maxDescriptors = 4096
 
 func (t *table) add(d *descriptor) (uint32, Errno) {
-	for t.free < len(t.list) && t.list[t.free] != nil {
-		t.free++
-	}
-	if t.free == maxDescriptors {
+	if t.full() {
 		return 0, EMFILE
 	}
 	if t.free == len(t.list) {
@@ -63,7 +60,7 @@ func (t *table) add(d *descriptor) (uint32, Errno) {
 	return uint32(t.free), Success
 }
 
-// full tells in advance that add would fail.
+// full tells that add fails. If it does not, free is the lowest free number.
 func (t *table) full() bool {
 	for t.free < len(t.list) && t.list[t.free] != nil {
 		t.free++
