@@ -25,6 +25,8 @@ mod arena;
 mod artifact;
 mod builtin;
 mod bytes;
+#[allow(dead_code)] // profiles and interruption are about to read it
+mod code;
 mod element;
 mod engine;
 mod error;

@@ -2,6 +2,7 @@
 
 use crate::abi::{self, Abi};
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
+use crate::code::{self, Code};
 use crate::engine::{wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
@@ -14,8 +15,10 @@ use wasmer::wasmparser::BinaryReaderError;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
 use wasmer_types::{ExportIndex, ExternType, FunctionType, ImportIndex, ModuleInfo, Type};
 
-/// Field order is drop order: the artifact unregisters its frames before the engine frees the code.
+/// Field order is drop order: the code leaves the map, and the artifact unregisters its frames, before the engine frees it.
 pub(crate) struct Compiled {
+    #[allow(dead_code)]
+    pub code: Code,
     pub artifact: Arc<Artifact>,
     /// In the order of `artifact`'s exports: what an instance looks up.
     pub exports: Vec<ExportIndex>,
@@ -69,8 +72,10 @@ impl Compiled {
             .iter()
             .map(|index| notes.function_type(info, *index));
         let forwards = imported.any(abi::differs);
-        Arc::new(Self {
-            shares_references: abi::shares_references(info),
+        let shares_references = abi::shares_references(info);
+        Arc::new_cyclic(|module| Self {
+            code: code::add(code::range(&artifact), module.clone()),
+            shares_references,
             artifact,
             exports,
             abi: Abi::from(engine.compiler),
