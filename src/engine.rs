@@ -244,6 +244,7 @@ pub unsafe extern "C" fn wasmergo_engine_new(
         let engine = Arc::new(wasmergo_engine::new(config)?);
         wasmer_vm::init_traps();
         crate::stack::prepare();
+        crate::signal::prepare();
         unsafe { out.write(Arc::into_raw(engine).cast_mut()) };
         Ok(())
     })

@@ -17,6 +17,8 @@ pub const WASMERGO_OK: u32 = 0;
 pub const WASMERGO_FAILED: u32 = 1;
 /// A host function failed; the Go side has the error.
 pub const WASMERGO_HOST_FAILED: u32 = 2;
+/// The call was stopped by `wasmergo_store_interrupt`; the Go side knows why.
+pub const WASMERGO_INTERRUPTED: u32 = 3;
 
 /// A running call, on the stack of its thread: what a signal handler must know, and what is needed to give it up.
 pub(crate) struct Call {
@@ -29,6 +31,10 @@ pub(crate) struct Call {
     /// How deep it is nested on its thread.
     depth: u32,
     store: *const wasmergo_store,
+    /// The Go side's number for it, unique in its store.
+    pub number: u64,
+    /// It is being stopped; see `interrupt`.
+    pub interrupted: Cell<bool>,
     /// Bytes of stack that its guest may use.
     pub limit: usize,
     /// The upper end of the stack that its guest runs on; 0 until it runs.
@@ -51,6 +57,12 @@ impl Call {
     /// The store that it runs in.
     pub fn store(&self) -> &wasmergo_store {
         unsafe { &*self.store }
+    }
+
+    /// The guest's stack, with what lies below it that is not the guest's; empty until it runs.
+    pub fn stack_range(&self) -> std::ops::Range<usize> {
+        let end = self.stack.get();
+        end.saturating_sub(stack::size(self.limit))..end
     }
 
     /// Undoes what the call did to its thread.
@@ -84,15 +96,23 @@ where
         around,
         depth: unsafe { around.as_ref() }.map_or(0, |around| around.depth + 1),
         store,
+        number: store.number(),
+        interrupted: Cell::new(false),
         limit: store.stack_limit(),
         stack: Cell::new(0),
         reserve_open: Cell::new(false),
     };
+    if call.outer.is_null() {
+        store.interruption.begin(call.number);
+    }
     store.call.set(&call);
     CURRENT.set(&call);
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
     store.call.set(call.outer);
     CURRENT.set(call.around);
+    if call.outer.is_null() {
+        store.interruption.end();
+    }
     if call.reserve_open.get() {
         stack::close_reserve(call.stack.get(), call.limit);
     }
@@ -104,6 +124,7 @@ where
     }
     match result {
         Ok(Ok(())) => WASMERGO_OK,
+        Ok(Err(_)) if call.interrupted.get() => WASMERGO_INTERRUPTED,
         Ok(Err(error)) => failed(store, error.into()),
         Err(payload) => failed(store, guard::caught(payload)),
     }

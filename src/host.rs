@@ -100,7 +100,7 @@ unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
     if let Some(native) = &context.ctx.native
         && unsafe { native.call(values) }
     {
-        return stack::close_opened();
+        return stack::resume();
     }
     let failure = on_host_stack(|| {
         let host = &context.ctx;
@@ -110,7 +110,7 @@ unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
     if let Some(failure) = failure {
         unsafe { raise_user_trap(failure) }
     }
-    stack::close_opened();
+    stack::resume();
 }
 
 /// The same for a host function that is called as an export.

@@ -7,17 +7,23 @@ use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::fallible;
+use crate::interrupt;
 use crate::store::wasmergo_store;
 use crate::tunables::GuestTunables;
 use std::cell::UnsafeCell;
 use std::ptr::{self, NonNull};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmer_compiler::Tunables;
 use wasmer_types::{MemoryError, MemoryStyle, MemoryType, Pages};
 use wasmer_vm::{
     ExpectedValue, InternalStoreHandle, LinearMemory, MaybeInstanceOwned, NotifyLocation,
     ThreadConditions, VMExtern, VMMemory, VMMemoryDefinition, WaiterError,
 };
+
+/// How long a guest waits on an address before it is looked whether it may go on, and what memory.atomic.wait gives when its
+/// time is up.
+const TURN: Duration = Duration::from_millis(2);
+const TIMED_OUT: u32 = 2;
 
 /// A memory that one store owns.
 #[derive(Debug)]
@@ -138,9 +144,22 @@ impl LinearMemory for GuestMemory {
             address,
             memory_base: unsafe { self.definition.as_ptr().as_ref() }.base,
         };
-        match &mut self.conditions {
-            Some(conditions) => unsafe { conditions.do_wait(place, expected, timeout) },
-            None => Err(WaiterError::Unimplemented),
+        let Some(conditions) = &mut self.conditions else {
+            return Err(WaiterError::Unimplemented);
+        };
+        // In short turns: the guest may have to stop.
+        let start = Instant::now();
+        let mut expected = expected;
+        loop {
+            let left = timeout.map_or(TURN, |timeout| timeout.saturating_sub(start.elapsed()));
+            let result = unsafe { conditions.do_wait(place, expected, Some(left.min(TURN)))? };
+            if result != TIMED_OUT || timeout.is_some_and(|timeout| start.elapsed() >= timeout) {
+                return Ok(result);
+            }
+            if interrupt::is_requested() {
+                return Ok(TIMED_OUT); // nobody will see it
+            }
+            expected = ExpectedValue::None; // it was met; from now on only a notification counts
         }
     }
 

@@ -113,13 +113,15 @@ pub(crate) unsafe fn free(end: usize, limit: usize) {
     }
 }
 
-/// Closes the reserve of the running call's stack, if it is open, before the guest goes on.
+/// What comes before the guest goes on: closes the reserve of the running call's stack, if it is open, and ends the guest if
+/// its call is to end.
 #[inline(always)]
-pub(crate) fn close_opened() {
-    if let Some(call) = Call::current()
-        && call.reserve_open.replace(false)
-    {
-        close_reserve(call.stack.get(), call.limit);
+pub(crate) fn resume() {
+    if let Some(call) = Call::current() {
+        if call.reserve_open.replace(false) {
+            close_reserve(call.stack.get(), call.limit);
+        }
+        call.check_interruption();
     }
 }
 

@@ -7,6 +7,7 @@ use crate::r#extern::{Item, wasmergo_extern};
 use crate::function::Call;
 use crate::guard::{fallible, infallible};
 use crate::instance::wasmergo_instance;
+use crate::interrupt::Interruption;
 use crate::native::Native;
 use crate::signature::SignatureTable;
 use crate::stack;
@@ -45,8 +46,9 @@ pub struct wasmergo_store {
     pub(crate) error: RefCell<Option<Error>>,
     /// The innermost running call; null if there is none.
     pub(crate) call: Cell<*const Call>,
-    /// The first slot of the scratch area: its low half is for the status of a call, its high half the thread on which a
-    /// host function runs right now, 0 if none does.
+    pub(crate) interruption: Interruption,
+    /// The first two slots of the scratch area: the status of a call; the thread on which a host function runs right now, 0
+    /// if none does; the number of the outermost call that runs, 0 if none does; the number that the next call is to have.
     pub(crate) status: *mut u64,
     /// Not initialized: most of it is never touched.
     scratch: Box<[MaybeUninit<u128>]>,
@@ -133,6 +135,11 @@ impl wasmergo_store {
         Some(unsafe { &*found })
     }
 
+    /// The number of the call that begins.
+    pub fn number(&self) -> u64 {
+        unsafe { self.status.add(3).read() }
+    }
+
     pub fn stack_limit(&self) -> usize {
         self.stack_limit.get()
     }
@@ -146,7 +153,7 @@ impl wasmergo_store {
 }
 
 /// Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
-/// as the store: the first for the status of calls, the others for arguments and results. `stack_size` bounds the stack of
+/// as the store: the first two are for the calls themselves, the others for arguments and results. `stack_size` bounds the stack of
 /// guests; 0 leaves that to the engine of the first instance.
 ///
 /// # Safety
@@ -172,6 +179,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             externs: Mutex::default(),
             error: RefCell::default(),
             call: Cell::new(std::ptr::null()),
+            interruption: Interruption::default(),
             status: std::ptr::null_mut(),
             scratch: Box::new_uninit_slice(WASMERGO_SCRATCH_SLOTS),
         });
@@ -179,8 +187,9 @@ pub unsafe extern "C" fn wasmergo_store_new(
             store.limit_stack(stack_size as usize);
         }
         store.status = store.scratch.as_mut_ptr().cast();
+        store.interruption = Interruption::new(store.status.wrapping_add(2).cast());
         unsafe {
-            store.status.add(1).write(0);
+            store.status.write_bytes(0, 4);
             scratch.write(store.status);
             out.write(Box::into_raw(store));
         }
@@ -218,6 +227,9 @@ pub unsafe extern "C" fn wasmergo_store_abandon(store: &wasmergo_store) -> wasme
             return Ok(());
         };
         store.call.set(call.outer);
+        if call.outer.is_null() {
+            store.interruption.end();
+        }
         unsafe { call.abandon() }
     })
 }

@@ -13,7 +13,7 @@ var (
 	// ErrClosed: the engine, module, store, instance, or what it belongs to, was closed.
 	ErrClosed = errors.New("wasmer: closed")
 	// ErrInterrupted: the guest was stopped because a context ended; the error also is that context's.
-	ErrInterrupted = errors.New("wasmer: interrupted")
+	ErrInterrupted = errors.New("wasmer: execution interrupted")
 	// ErrUnsupported: this build, compiler or platform lacks what was asked for.
 	ErrUnsupported = errors.New("wasmer: unsupported")
 	// ErrIncompatible: an artifact was made by another build or for another CPU, or is damaged.

@@ -165,12 +165,17 @@ func (i *Instance) end(exit *ExitError) {
 	if !i.exit.CompareAndSwap(nil, exit) {
 		return
 	}
+	// A host function of the instance's own call ends that by returning.
+	inside := i.store.onHostThread() && i.store.current == i
 	if !exit.plain {
 		i.remember()
 	}
 	i.closed.Store(true)
 	close(i.ended)
 	i.store.forget(i)
+	if !inside {
+		i.store.stopCallsOf(i)
+	}
 	if !i.store.private && i.module != nil {
 		i.store.unregister(i)
 	}

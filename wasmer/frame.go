@@ -13,9 +13,12 @@ type frame struct {
 	ctx    context.Context
 	// current is the instance whose function was called.
 	current *Instance
+	number  uint64
 	top     int
 	// bare says that the store has no host functions. Then nothing but the gate need be kept: nobody sees the rest.
 	bare bool
+	// nested says that it is inside of another call of the store.
+	nested bool
 }
 
 // begin enters the store for a call and takes slots for n values. end, or fail, leaves. The frame is filled in place:
@@ -30,6 +33,7 @@ func (s *Store) begin(ctx context.Context, n int, instance *Instance, f *frame) 
 	if s.hosts == nil && n <= len(s.scratch) {
 		f.values = s.scratch[:n]
 		f.bare = true
+		s.watchOutermost(ctx, instance)
 		return nil
 	}
 	s.entered()
@@ -62,8 +66,14 @@ func (s *Store) take(ctx context.Context, n int, instance *Instance, f *frame) e
 	}
 	f.values = s.scratch[top : top+n]
 	f.top = top
-	f.ctx, f.current = s.ctx, s.current
+	f.ctx, f.current, f.number = s.ctx, s.current, *s.number
 	s.top = top + n
+	if s.depth == 1 {
+		s.watchOutermost(ctx, instance)
+	} else {
+		f.nested = true
+		s.watchNested(ctx, instance, f)
+	}
 	s.ctx, s.current = ctx, instance
 	return nil
 }
@@ -75,15 +85,21 @@ func (s *Store) end(f *frame) {
 		return
 	}
 	s.ctx, s.current, s.top = f.ctx, f.current, f.top
+	if f.nested {
+		*s.number = f.number
+		s.endNested()
+	}
 	s.leave()
 }
 
 // fail leaves the store after a call that failed, with its error. A panic of a host function goes on here.
-func (s *Store) fail(f *frame, op string, status ffi.Status) error {
+func (s *Store) fail(ctx context.Context, instance *Instance, f *frame, op string, status ffi.Status) error {
 	var err error
 	failed := s.failure
 	s.failure = failure{}
-	if status == ffi.HostFailed && (failed.err != nil || failed.panicked) {
+	if status == ffi.Interrupted {
+		err = s.causeOfStop(ctx, instance, f)
+	} else if status == ffi.HostFailed && (failed.err != nil || failed.panicked) {
 		err = failed.err
 	} else if e := s.ptr.Error(); e != nil {
 		err = translate(op, e)

@@ -151,7 +151,7 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 	}
 	copy(frame.values, slots)
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return nil, f.store.fail(&frame, f.name, status)
+		return nil, f.store.fail(ctx, f.instance, &frame, f.name, status)
 	}
 	if n := len(f.typ.Results); n > cap(out) {
 		out = make([]Value, 0, n)
@@ -182,7 +182,7 @@ func (f *Function) callWithReferences(ctx context.Context, args []any, out []Val
 		return nil, fmt.Errorf("wasmer: call %q: argument %d: %w", f.name, position, err)
 	}
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return nil, f.store.fail(&frame, f.name, status)
+		return nil, f.store.fail(ctx, f.instance, &frame, f.name, status)
 	}
 	for i, t := range f.typ.Results {
 		out = append(out, f.store.lift(&frame.values[i], t))
@@ -220,7 +220,7 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 		}
 	}
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return f.store.fail(&frame, f.name, status)
+		return f.store.fail(ctx, f.instance, &frame, f.name, status)
 	}
 	if f.wide {
 		writeWide(stack, frame.values, f.typ.Results)
@@ -247,6 +247,10 @@ func (f *Function) begin(ctx context.Context, frame *frame) error {
 	}
 	if err := f.store.begin(ctx, f.width, f.instance, frame); err != nil {
 		return f.refused(err)
+	}
+	if f.closed.Load() { // since: who closed it may not have seen this call
+		f.store.end(frame)
+		return f.instance.ending()
 	}
 	return nil
 }

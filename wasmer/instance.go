@@ -39,6 +39,8 @@ type Instance struct {
 	// linked are those that it imports from; shared says that it is such a one of others.
 	linked []*Instance
 	shared atomic.Bool
+	// previous and next are its neighbours in the store's list of open instances.
+	previous, next *Instance
 	// known says that a host function has asked for the instance, before it had started.
 	known atomic.Bool
 
@@ -128,7 +130,7 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 		return nil, err
 	}
 	i.addMemories()
-	s.hold() // before the start function, in which the instance can be closed
+	s.holdFor(i) // before the start function, in which the instance can be closed
 	status := i.ptr.Start()
 	if status == ffi.OK {
 		status = i.initialize(&frame)
@@ -140,7 +142,7 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 		}
 		i.abandonProcess()
 		defer i.Close() // a host function may have kept it
-		return nil, s.fail(&frame, "instantiate", status)
+		return nil, s.fail(ctx, i, &frame, "instantiate", status)
 	}
 	s.end(&frame)
 	if err := i.ending(); err != nil {
@@ -218,7 +220,7 @@ func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *I
 			return nil, err
 		}
 	}
-	s.hold()
+	s.holdFor(i)
 	s.settle(name, i)
 	return i, nil
 }

@@ -32,8 +32,15 @@ type Store struct {
 	// hostThread is the thread on which a host function of this store runs right now; 0 if none does. cgo locks that
 	// goroutine to the thread, so whoever calls on it is that host function. It is freed with the store.
 	hostThread *atomic.Uint64
+	// running is the number of the outermost call that runs; 0 if none does. It is freed with the store.
+	running *atomic.Uint64
+	watch   watch
 
 	// The rest belongs to who holds the gate.
+
+	// number is where the next call finds its number, of which calls counts.
+	number *uint64
+	calls  uint64
 
 	// status is where a call leaves its outcome.
 	status  *ffi.Status
@@ -49,7 +56,6 @@ type Store struct {
 	// failure is what a host function left for the call that it ends.
 	failure failure
 	hosts   []*hostFunction
-	freed   bool
 	// externrefs are the Go values that guests hold.
 	externrefs externrefs
 	// instances counts those that were made.
@@ -65,6 +71,10 @@ type Store struct {
 
 	mu    sync.Mutex
 	named map[string]*Instance
+	// nested are the calls under way inside of the outermost, from outside in.
+	nested []*nested
+	// open is the first of a list of the instances that are not closed.
+	open *Instance
 	// functions are the Go side of functions that were looked up.
 	functions map[*ffi.Extern]*Function
 	// engine brings the limits, and compiles what host functions take; nil until the first instance.
@@ -101,7 +111,10 @@ func newStore(stackSize int) (*Store, error) {
 		slot.give()
 		return nil, translate("store", err)
 	}
-	s := &Store{ptr: ptr, slot: slot, status: scratch.Status, hostThread: scratch.HostThread, scratch: scratch.Slots}
+	s := &Store{
+		ptr: ptr, slot: slot, status: scratch.Status, hostThread: scratch.HostThread,
+		running: scratch.Running, number: scratch.Number, scratch: scratch.Slots,
+	}
 	s.cleanup = runtime.AddCleanup(s, freeStore, storeParts{ptr, slot})
 	return s, nil
 }
@@ -158,9 +171,38 @@ func (s *Store) useEngine() (engine *ffi.Engine, release func(), err error) {
 func (s *Store) hold() { s.users.Add(1) }
 
 func (s *Store) drop() {
-	if s.users.Add(-1) == 0 && s.private {
-		_ = s.Close()
+	if s.users.Add(-1) == 0 && s.private && s.gate.close() {
+		s.freeIfUnused()
 	}
+}
+
+// holdFor is hold for an instance, which the store closes if it is closed before.
+func (s *Store) holdFor(i *Instance) {
+	s.hold()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i.next = s.open
+	if s.open != nil {
+		s.open.previous = i
+	}
+	s.open = i
+}
+
+// forget frees the names of an instance that was closed, and its place among the open ones.
+func (s *Store) forget(i *Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.named, func(_ string, named *Instance) bool { return named == i })
+	switch {
+	case i.previous != nil:
+		i.previous.next = i.next
+	case s.open == i:
+		s.open = i.next
+	}
+	if i.next != nil {
+		i.next.previous = i.previous
+	}
+	i.previous, i.next = nil, nil
 }
 
 // storeParts is what must be freed with a store, without a way back to it.
@@ -174,41 +216,68 @@ func freeStore(parts storeParts) {
 	parts.slot.give()
 }
 
-// Close ends the store with all that was made in it. It never waits: calls under way go on until they return, new ones
-// get ErrClosed, and memory is freed when the last has left. Closing twice, or a nil store, does nothing.
+// Close ends the store with all that was made in it: instances are closed, and calls under way end with *ExitError and code 0.
+// It does not wait for them; new ones get ErrClosed, and memory is freed when the last has left. Closing twice, or a nil store,
+// does nothing.
 func (s *Store) Close() error {
-	if s != nil && s.gate.close() {
-		s.freeIfUnused()
+	if s == nil || !s.gate.close() {
+		return nil
 	}
+	s.closeInstances()
+	s.stopCallsOf(nil)
+	s.freeIfUnused()
 	return nil
+}
+
+// closeInstances closes the instances that are open.
+func (s *Store) closeInstances() {
+	for {
+		s.mu.Lock()
+		i := s.open
+		s.mu.Unlock()
+		if i == nil {
+			return
+		}
+		_ = i.Close()
+		s.forget(i) // in case that it is just being closed by somebody else
+	}
 }
 
 // freeIfUnused frees a closed store that nobody is in. Whoever leaves a closed store calls it.
 func (s *Store) freeIfUnused() {
 	for s.pins.Load() == 0 && s.gate.tryEnterClosed() {
-		if s.pins.Load() == 0 {
-			if !s.freed {
-				s.freed = true
-				s.cleanup.Stop()
-				s.hosts, s.scratch, s.failure = nil, nil, failure{}
-				s.externrefs.values, s.externrefs.numbers = nil, nil
-				for _, process := range s.processes {
-					process.Close()
-				}
-				s.processes = nil
-				freeStore(storeParts{s.ptr, s.slot})
+		if s.pins.CompareAndSwap(0, pinsFreed) {
+			s.cleanup.Stop()
+			s.hosts, s.scratch, s.failure = nil, nil, failure{}
+			s.externrefs.values, s.externrefs.numbers = nil, nil
+			for _, process := range s.processes {
+				process.Close()
 			}
-			s.gate.leave()
-			return
+			s.processes = nil
+			freeStore(storeParts{s.ptr, s.slot})
 		}
-		// Somebody pins; whoever it is saw the gate held and did not free. Look again after leaving.
+		// Else somebody pins; whoever it is saw the gate held and did not free. Look again after leaving.
 		s.gate.leave()
 	}
 }
 
-// pin keeps the store's memories from being freed until unpin.
+// pinsFreed is far below zero: no pin holds any more.
+const pinsFreed = -1 << 62
+
+// keep keeps the store, also a closed one, from being freed until unpin. It fails if it was freed.
+func (s *Store) keep() bool {
+	if s.pins.Add(1) > 0 {
+		return true
+	}
+	s.pins.Add(-1)
+	return false
+}
+
+// pin is keep for a store that is open.
 func (s *Store) pin() error {
-	s.pins.Add(1)
+	if !s.keep() {
+		return ErrClosed
+	}
 	if s.gate.closed() {
 		s.unpin()
 		return ErrClosed
@@ -300,17 +369,9 @@ func (s *Store) leaveGate() {
 		s.gate.handOver()
 		s.freeIfUnused()
 	}
-}
-
-// interrupted is nil as long as the context lasts.
-func interrupted(ctx context.Context) error {
-	if ctx == nil {
-		return nil
+	if s.watch.awaiter.Load() != nil {
+		s.endAwait()
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrInterrupted, err)
-	}
-	return nil
 }
 
 // Instantiate makes an instance in the store. With a name, other modules of the store can import from it; names are
@@ -358,13 +419,6 @@ func (s *Store) settle(name string, instance *Instance) {
 		instance.name = name
 	}
 	s.named[name] = instance
-}
-
-// forget frees the names of an instance that was closed.
-func (s *Store) forget(instance *Instance) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.named, func(_ string, named *Instance) bool { return named == instance })
 }
 
 // Register gives an instance of the store a name, under which other modules of the store can import from it. It may have

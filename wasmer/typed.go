@@ -68,9 +68,9 @@ func typed[R Result](i *Instance, name string, params ...ValueType) (*Function, 
 }
 
 // finish makes the call of a frame whose arguments are in place.
-func finish[R Result](f *Function, frame *frame, t ValueType) (result R, err error) {
+func finish[R Result](ctx context.Context, f *Function, frame *frame, t ValueType) (result R, err error) {
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return result, f.store.fail(frame, f.name, status)
+		return result, f.store.fail(ctx, f.instance, frame, f.name, status)
 	}
 	result = decode[R](bits(&frame.values[0], t))
 	f.store.end(frame)
@@ -89,7 +89,7 @@ func Func0[R Result](i *Instance, name string) (func(context.Context) (R, error)
 		if err := f.begin(ctx, &frame); err != nil {
 			return result, err
 		}
-		return finish[R](f, &frame, t)
+		return finish[R](ctx, f, &frame, t)
 	}, nil
 }
 
@@ -106,7 +106,7 @@ func Func1[A Number, R Result](i *Instance, name string) (func(context.Context, 
 			return result, err
 		}
 		frame.values[0].Lo = encode(a)
-		return finish[R](f, &frame, t)
+		return finish[R](ctx, f, &frame, t)
 	}, nil
 }
 
@@ -123,7 +123,7 @@ func Func2[A, B Number, R Result](i *Instance, name string) (func(context.Contex
 			return result, err
 		}
 		frame.values[0].Lo, frame.values[1].Lo = encode(a), encode(b)
-		return finish[R](f, &frame, t)
+		return finish[R](ctx, f, &frame, t)
 	}, nil
 }
 
@@ -141,7 +141,7 @@ func Func3[A, B, C Number, R Result](i *Instance, name string) (func(context.Con
 		}
 		v := frame.values
 		v[0].Lo, v[1].Lo, v[2].Lo = encode(a), encode(b), encode(c)
-		return finish[R](f, &frame, t)
+		return finish[R](ctx, f, &frame, t)
 	}, nil
 }
 
@@ -159,6 +159,6 @@ func Func4[A, B, C, D Number, R Result](i *Instance, name string) (func(context.
 		}
 		v := frame.values
 		v[0].Lo, v[1].Lo, v[2].Lo, v[3].Lo = encode(a), encode(b), encode(c), encode(d)
-		return finish[R](f, &frame, t)
+		return finish[R](ctx, f, &frame, t)
 	}, nil
 }

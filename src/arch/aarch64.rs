@@ -12,3 +12,16 @@ pub(crate) fn program_counter(context: *const libc::c_void) -> usize {
     let registers = unsafe { &(*(*context.cast::<libc::ucontext_t>()).uc_mcontext).__ss };
     registers.__pc as usize
 }
+
+/// The stack that it was on.
+#[cfg(target_os = "linux")]
+pub(crate) fn stack_pointer(context: *const libc::c_void) -> usize {
+    let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
+    registers.sp as usize
+}
+
+#[cfg(target_vendor = "apple")]
+pub(crate) fn stack_pointer(context: *const libc::c_void) -> usize {
+    let registers = unsafe { &(*(*context.cast::<libc::ucontext_t>()).uc_mcontext).__ss };
+    registers.__sp as usize
+}

@@ -12,9 +12,10 @@ type Status uint64
 
 // The statuses, as in the header.
 const (
-	OK         Status = C.WASMERGO_OK
-	Failed     Status = C.WASMERGO_FAILED
-	HostFailed Status = C.WASMERGO_HOST_FAILED
+	OK          Status = C.WASMERGO_OK
+	Failed      Status = C.WASMERGO_FAILED
+	HostFailed  Status = C.WASMERGO_HOST_FAILED
+	Interrupted Status = C.WASMERGO_INTERRUPTED
 )
 
 // Address is a function's address as a number, which cgo passes on without looking at it.
@@ -25,6 +26,14 @@ func (e *Extern) Address() uintptr { return uintptr(unsafe.Pointer(e)) }
 func Call(function uintptr, values *Slot) {
 	C.wasmergo_function_call(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values))))
 }
+
+// Interrupt stops the guest of the call of this number, and reports whether a call of the store still runs.
+func (s *Store) Interrupt(number uint64) bool {
+	return bool(C.wasmergo_store_interrupt(s.c(), C.uint64_t(number)))
+}
+
+// Signal is the number of the signal that stops guests.
+func Signal() int { return int(C.wasmergo_signal_number()) }
 
 // HostCall is the Go side of host functions. Its values lie on the guest's stack.
 type HostCall func(store uint64, function uint32, values unsafe.Pointer) uint32

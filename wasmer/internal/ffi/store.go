@@ -37,6 +37,10 @@ type Scratch struct {
 	Status *Status
 	// HostThread is the thread, as of ThreadID, on which a host function of the store runs right now; 0 if none does.
 	HostThread *atomic.Uint64
+	// Running is the number of the outermost call that runs; 0 if none does.
+	Running *atomic.Uint64
+	// Number is the one that the next call is to have. It belongs to who holds the store.
+	Number *uint64
 	// Slots are for values.
 	Slots []Slot
 }
@@ -52,7 +56,9 @@ func NewStore(id, stackSize uint64) (*Store, Scratch, error) {
 	return (*Store)(unsafe.Pointer(out)), Scratch{
 		Status:     (*Status)(unsafe.Pointer(&slots[0].Lo)),
 		HostThread: (*atomic.Uint64)(unsafe.Pointer(&slots[0].Hi)),
-		Slots:      slots[1:],
+		Running:    (*atomic.Uint64)(unsafe.Pointer(&slots[1].Lo)),
+		Number:     &slots[1].Hi,
+		Slots:      slots[2:],
 	}, nil
 }
 

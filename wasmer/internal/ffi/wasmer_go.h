@@ -43,6 +43,11 @@
 #define WASMERGO_HOST_FAILED 2
 
 /*
+ The call was stopped by `wasmergo_store_interrupt`; the Go side knows why.
+ */
+#define WASMERGO_INTERRUPTED 3
+
+/*
  Slots of the scratch area; each holds one value (16 bytes).
  */
 #define WASMERGO_SCRATCH_SLOTS 2048
@@ -450,6 +455,15 @@ const wasmergo_extern *wasmergo_instance_export(const wasmergo_instance *instanc
                                                 size_t position);
 
 /*
+ Stops the guest of a call of the store, named by the number that the Go side gave it, and what it has called in the same
+ store. Reports whether a call of the store still runs after a moment: then it is to be asked again, since a host function
+ may be running, or another request may have come in between. Any thread may ask at any time, as long as the store is
+ not freed meanwhile.
+ */
+bool wasmergo_store_interrupt(const wasmergo_store *store,
+                              uint64_t number);
+
+/*
  Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most.
 
  # Safety
@@ -552,8 +566,13 @@ wasmergo_bytes wasmergo_module_custom_sections(const wasmergo_module *module,
 void wasmergo_module_delete(wasmergo_module *module);
 
 /*
+ The number of the signal that stops guests; 0 before the first engine is made.
+ */
+int32_t wasmergo_signal_number(void);
+
+/*
  Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
- as the store: the first for the status of calls, the others for arguments and results. `stack_size` bounds the stack of
+ as the store: the first two are for the calls themselves, the others for arguments and results. `stack_size` bounds the stack of
  guests; 0 leaves that to the engine of the first instance.
 
  # Safety

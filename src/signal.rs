@@ -1,0 +1,285 @@
+//! The signal that a thread is sent when its guest is to stop: one of our own, whose former meaning stays for all who send
+//! it otherwise.
+
+use crate::interrupt;
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+thread_local! {
+    /// The system's name for the thread; 0 until it is asked for.
+    static THREAD: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The calling thread, ready to be sent the signal.
+#[inline(always)]
+pub(crate) fn thread() -> usize {
+    match THREAD.get() {
+        0 => new_thread(),
+        known => known,
+    }
+}
+
+/// A thread may have inherited a mask that blocks the signal.
+#[cold]
+fn new_thread() -> usize {
+    unsafe {
+        let mut set = MaybeUninit::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), SIGNAL.load(Ordering::Relaxed));
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut());
+    }
+    let this = system::thread();
+    THREAD.set(this);
+    this
+}
+
+/// The signal in use.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// wasmer's handler for SIGSEGV.
+static TRAP_HANDLER: AtomicUsize = AtomicUsize::new(0);
+
+/// What the signal did before it was ours: a handler and its flags, or SIG_DFL, SIG_IGN.
+static PREVIOUS: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
+static PREVIOUS_FLAGS: AtomicI32 = AtomicI32::new(0);
+
+/// Held by who looks at or changes what the signal does.
+static INSTALL: Mutex<()> = Mutex::new(());
+
+/// Takes a signal, right after wasmer has taken its own. Called before any guest runs; nothing more is done later.
+pub(crate) fn prepare() {
+    let _lock = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
+    if SIGNAL.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    let trap = action(libc::SIGSEGV);
+    TRAP_HANDLER.store(trap.sa_sigaction, Ordering::Relaxed);
+    SIGNAL.store(system::signal(), Ordering::Relaxed);
+    install();
+}
+
+/// What a signal does now.
+fn action(signal: libc::c_int) -> libc::sigaction {
+    unsafe {
+        let mut action = MaybeUninit::zeroed();
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    }
+}
+
+/// Makes the signal ours if it is not, or no longer: a Go program can change what any signal does.
+fn install() {
+    let signal = SIGNAL.load(Ordering::Relaxed);
+    let ours = on_signal as *const () as usize;
+    let now = action(signal);
+    if now.sa_sigaction == ours {
+        return;
+    }
+    PREVIOUS_FLAGS.store(now.sa_flags, Ordering::Relaxed);
+    PREVIOUS.store(now.sa_sigaction, Ordering::Release);
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = ours;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        // No other handler runs on top of this one, but for faults.
+        libc::sigfillset(&mut action.sa_mask);
+        for fault in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGILL,
+            libc::SIGFPE,
+            libc::SIGTRAP,
+        ] {
+            libc::sigdelset(&mut action.sa_mask, fault);
+        }
+        libc::sigaction(signal, &action, ptr::null_mut());
+    }
+}
+
+/// Sends the signal to a thread of this process; false if there is no such thread any more.
+pub(crate) fn send(thread: usize) -> bool {
+    let _lock = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
+    install();
+    system::send(thread, SIGNAL.load(Ordering::Relaxed))
+}
+
+unsafe extern "C" fn on_signal(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    let errno = system::errno();
+    unsafe {
+        let error = *errno;
+        if system::is_ours(info) {
+            interrupt::on_signal(context);
+        } else {
+            on_foreign(signal, info, context);
+        }
+        *errno = error;
+    }
+}
+
+/// Has wasmer's handler take the signal for a fault of the guest at this address. For signal handlers.
+pub(crate) unsafe fn fault(address: usize, context: *mut libc::c_void) {
+    let handler = TRAP_HANDLER.load(Ordering::Relaxed);
+    unsafe {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        system::set_fault(info.as_mut_ptr(), address);
+        std::mem::transmute::<usize, Handler>(handler)(libc::SIGSEGV, info.as_mut_ptr(), context);
+    }
+}
+
+type Handler = unsafe extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
+/// Somebody else's signal of the same number.
+unsafe fn on_foreign(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let previous = PREVIOUS.load(Ordering::Acquire);
+    let flags = PREVIOUS_FLAGS.load(Ordering::Relaxed);
+    unsafe {
+        match previous {
+            libc::SIG_IGN => {}
+            libc::SIG_DFL => {
+                // It ends the process, once this handler has returned.
+                libc::signal(signal, libc::SIG_DFL);
+                libc::raise(signal);
+            }
+            handler if flags & libc::SA_SIGINFO != 0 => {
+                std::mem::transmute::<usize, Handler>(handler)(signal, info, context)
+            }
+            handler => std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(handler)(signal),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::ptr;
+
+    /// Tells our signals from others of the same number.
+    static MARK: u8 = 0;
+
+    /// The last of the real-time signals that nobody handles, which programs that use some take last. The Go runtime
+    /// handles all signals, with one handler: it counts as nobody.
+    pub fn signal() -> libc::c_int {
+        let (first, last) = (libc::SIGRTMIN() + 1, libc::SIGRTMAX() - 1);
+        let runtime = super::action(last).sa_sigaction;
+        (first..=last)
+            .rev()
+            .find(|signal| {
+                let handler = super::action(*signal).sa_sigaction;
+                handler == runtime || handler == libc::SIG_DFL || handler == libc::SIG_IGN
+            })
+            .unwrap_or(last)
+    }
+
+    pub fn thread() -> usize {
+        unsafe { libc::syscall(libc::SYS_gettid) as usize }
+    }
+
+    pub fn errno() -> *mut libc::c_int {
+        unsafe { libc::__errno_location() }
+    }
+
+    /// What the system copies to the handler, as far as it is used here.
+    #[repr(C)]
+    struct Info {
+        signal: libc::c_int,
+        errno: libc::c_int,
+        code: libc::c_int,
+        _pad: libc::c_int,
+        process: libc::pid_t,
+        user: libc::uid_t,
+        value: *const u8,
+        rest: [usize; 12],
+    }
+
+    const _: () = assert!(size_of::<Info>() == size_of::<libc::siginfo_t>());
+
+    pub fn send(thread: usize, signal: libc::c_int) -> bool {
+        let process = unsafe { libc::getpid() };
+        let info = Info {
+            signal,
+            errno: 0,
+            code: libc::SI_QUEUE,
+            _pad: 0,
+            process,
+            user: unsafe { libc::getuid() },
+            value: ptr::from_ref(&MARK),
+            rest: [0; 12],
+        };
+        let sent =
+            unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, signal, &info) };
+        // The queue is full, which is bounded for each user, or a sandbox does not know the call.
+        sent == 0 || unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } == 0
+    }
+
+    pub unsafe fn is_ours(info: *const libc::siginfo_t) -> bool {
+        let info = unsafe { &*info.cast::<Info>() };
+        match info.code {
+            libc::SI_QUEUE => ptr::eq(info.value, &MARK),
+            libc::SI_TKILL => info.process == unsafe { libc::getpid() },
+            _ => false,
+        }
+    }
+
+    pub unsafe fn set_fault(info: *mut libc::siginfo_t, address: usize) {
+        #[repr(C)]
+        struct Fault {
+            signal: libc::c_int,
+            errno: libc::c_int,
+            code: libc::c_int,
+            _pad: libc::c_int,
+            address: usize,
+        }
+        const SEGV_MAPERR: libc::c_int = 1;
+        let fault = Fault {
+            signal: libc::SIGSEGV,
+            errno: 0,
+            code: SEGV_MAPERR,
+            _pad: 0,
+            address,
+        };
+        unsafe { info.cast::<Fault>().write(fault) };
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+mod system {
+    /// There are no real-time signals, and a signal carries no value. This one does nothing to who does not ask for it.
+    pub fn signal() -> libc::c_int {
+        libc::SIGIO
+    }
+
+    pub fn thread() -> usize {
+        unsafe { libc::pthread_self() as usize }
+    }
+
+    pub fn errno() -> *mut libc::c_int {
+        unsafe { libc::__error() }
+    }
+
+    pub fn send(thread: usize, signal: libc::c_int) -> bool {
+        unsafe { libc::pthread_kill(thread as libc::pthread_t, signal) == 0 }
+    }
+
+    pub unsafe fn is_ours(info: *const libc::siginfo_t) -> bool {
+        unsafe { (*info).si_pid == libc::getpid() }
+    }
+
+    pub unsafe fn set_fault(info: *mut libc::siginfo_t, address: usize) {
+        unsafe {
+            (*info).si_signo = libc::SIGSEGV;
+            (*info).si_addr = address as *mut libc::c_void;
+        }
+    }
+}
+
+/// The number of the signal that stops guests; 0 before the first engine is made.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_signal_number() -> i32 {
+    SIGNAL.load(Ordering::Relaxed)
+}
