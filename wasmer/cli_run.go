@@ -82,11 +82,15 @@ func (c *cli) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	module, err := c.compile(ctx, wasm, task.compiler)
+	engine, err := c.engine(task.compiler)
 	if err != nil {
 		return err
 	}
-	defer module.Close()
+	defer engine.Close()
+	module, err := c.compile(ctx, engine, wasm)
+	if err != nil {
+		return err
+	}
 	return c.runTask(ctx, module, task)
 }
 
@@ -210,13 +214,16 @@ func cliCompilers() []string {
 	return names
 }
 
-// compile makes the module, or takes it from the cache.
-func (c *cli) compile(ctx context.Context, wasm []byte, compiler Compiler) (*Module, error) {
+func (c *cli) engine(compiler Compiler) (*Engine, error) {
 	engine, err := NewEngine(EngineConfig{Compiler: compiler})
 	if err != nil {
 		return nil, fmt.Errorf("%s; it has %s", strings.TrimPrefix(err.Error(), "wasmer: "), strings.Join(cliCompilers(), ", "))
 	}
-	defer engine.Close()
+	return engine, nil
+}
+
+// compile makes the module, or takes it from the cache.
+func (c *cli) compile(ctx context.Context, engine *Engine, wasm []byte) (*Module, error) {
 	cache := newCLICache(c.value("cache"), wasm, engine)
 	if module := cache.load(ctx); module != nil {
 		return module, nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"weak"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
@@ -122,11 +123,14 @@ func (c EngineConfig) check() error {
 
 // Engine compiles modules. Goroutines may share it.
 type Engine struct {
-	config EngineConfig
-	handle handle[ffi.Engine]
+	config   EngineConfig
+	handle   handle[ffi.Engine]
+	children children
+	// shared says that it is the default engine, which nobody can close.
+	shared bool
 }
 
-// NewEngine makes an engine. Close frees it; modules made by it stay valid.
+// NewEngine makes an engine. Close frees it with all that it has made.
 func NewEngine(config EngineConfig) (*Engine, error) {
 	if config.Compiler == DefaultCompiler {
 		compilers := Compilers()
@@ -160,7 +164,13 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 	return e, nil
 }
 
-var defaultEngine = sync.OnceValues(func() (*Engine, error) { return NewEngine(EngineConfig{}) })
+var defaultEngine = sync.OnceValues(func() (*Engine, error) {
+	e, err := NewEngine(EngineConfig{})
+	if err == nil {
+		e.shared = true
+	}
+	return e, err
+})
 
 // Compiler is the compiler in use.
 func (e *Engine) Compiler() Compiler { return e.config.Compiler }
@@ -231,7 +241,15 @@ func (e *Engine) newModule(ctx context.Context, op string, input []byte,
 	if err != nil {
 		return nil, translate(op, err)
 	}
-	return newModule(e, module), nil
+	m := newModule(e, module)
+	if !e.shared {
+		m.self = weakModule{weak.Make(m)}
+		if err := e.children.add(m.self); err != nil {
+			_ = m.Close()
+			return nil, err
+		}
+	}
+	return m, nil
 }
 
 func (e *Engine) use() (*ffi.Engine, error) {
@@ -241,10 +259,13 @@ func (e *Engine) use() (*ffi.Engine, error) {
 	return e.handle.use()
 }
 
-// Close frees the engine. Its modules stay valid. Closing twice, or a nil engine, does nothing.
+// Close frees the engine with all that it has made: its modules are closed, and the stores and instances whose first module
+// was its own, as Store.Close does; calls under way end with *ExitError and code 0. Closing twice, or a nil engine, does
+// nothing, nor does closing the default engine.
 func (e *Engine) Close() error {
-	if e != nil {
+	if e != nil && !e.shared {
 		e.handle.close()
+		e.children.close()
 	}
 	return nil
 }

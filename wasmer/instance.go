@@ -153,7 +153,9 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 
 // link makes the instance, with the store entered.
 func (s *Store) link(i *Instance, module *ffi.Module, imports *Imports) error {
-	s.adopt(i.module.engine)
+	if err := s.adopt(i.module.engine); err != nil {
+		return err
+	}
 	if limit := s.config().MaxInstances; limit > 0 && s.instances >= limit {
 		return fmt.Errorf("%w: instantiate: the store has %d instances, the limit of EngineConfig.MaxInstances",
 			ErrResource, s.instances)

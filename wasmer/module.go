@@ -14,6 +14,8 @@ type Module struct {
 	description
 	engine *Engine
 	handle handle[ffi.Module]
+	// self is how the engine knows it.
+	self weakModule
 }
 
 func newModule(engine *Engine, ptr *ffi.Module) *Module {
@@ -76,8 +78,9 @@ func (m *Module) use() (*ffi.Module, error) {
 
 // Close frees the module. Instances made from it go on. Closing twice, or a nil module, does nothing.
 func (m *Module) Close() error {
-	if m != nil {
+	if m != nil && m.engine != nil {
 		m.handle.close()
+		m.engine.children.remove(m.self)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/wasip1"
@@ -77,8 +78,10 @@ type Store struct {
 	open *Instance
 	// functions are the Go side of functions that were looked up.
 	functions map[*ffi.Extern]*Function
-	// engine brings the limits, and compiles what host functions take; nil until the first instance.
+	// engine brings the limits, and compiles what host functions take; nil until the first instance. self is how it knows
+	// the store.
 	engine *Engine
+	self   weakStore
 }
 
 // failure is why a host function ended its guest: an error, or a panic with its value.
@@ -98,10 +101,14 @@ func NewStore(engine *Engine) (*Store, error) {
 		}
 	}
 	s, err := newStore(engine.config.StackSize)
-	if err == nil {
-		s.adopt(engine)
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	if err := s.adopt(engine); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 func newStore(stackSize int) (*Store, error) {
@@ -129,15 +136,22 @@ func newPrivateStore() (*Store, error) {
 	return s, err
 }
 
-// adopt takes over the limits of an engine, unless the store has some.
-func (s *Store) adopt(engine *Engine) {
+// adopt takes over the limits of an engine, which closes the store when it is closed, unless the store has one already.
+func (s *Store) adopt(engine *Engine) error {
 	if s.maxDepth != 0 {
-		return
+		return nil
+	}
+	if !engine.shared {
+		s.self = weakStore{weak.Make(s)}
+		if err := engine.children.add(s.self); err != nil {
+			return err
+		}
 	}
 	s.maxDepth = engine.config.MaxCallDepth
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.engine = engine
+	return nil
 }
 
 // config is that of the store's engine.
@@ -255,6 +269,9 @@ func (s *Store) freeIfUnused() {
 			}
 			s.processes = nil
 			freeStore(storeParts{s.ptr, s.slot})
+			if s.engine != nil && !s.engine.shared {
+				s.engine.children.remove(s.self)
+			}
 		}
 		// Else somebody pins; whoever it is saw the gate held and did not free. Look again after leaving.
 		s.gate.leave()
