@@ -5,6 +5,7 @@ use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
 use crate::guard::{fallible, infallible, silence_panics};
+use crate::interrupt::Flag;
 use crate::module::Compiled;
 use crate::prepare::Notes;
 use crate::results::ResultsInGlobals;
@@ -138,7 +139,7 @@ impl wasmergo_engine {
         let text = crate::host::forwarder(ty);
         let binary = validate::binary(text.as_bytes())?;
         validate::validate(&binary, self)?;
-        let module = Compiled::new(&binary, self)?;
+        let module = Compiled::new(&binary, self, Flag::NONE)?;
         known().insert(ty.clone(), module.clone());
         Ok(module)
     }

@@ -35,6 +35,8 @@ pub enum wasmergo_error_kind {
     Resource = 10,
     /// Calls are nested too deep for the thread's stack.
     Depth = 11,
+    /// The caller has asked for the end of what it waits for.
+    Interrupted = 12,
 }
 
 /// `trap_code` of an error that is no trap of a known kind.
@@ -168,10 +170,11 @@ impl From<Trap> for Error {
 /// Modules are validated before: what a compiler refuses then is something that it cannot do.
 impl From<CompileError> for Error {
     fn from(error: CompileError) -> Self {
-        use wasmergo_error_kind::{Compile, Resource, Unsupported};
+        use wasmergo_error_kind::{Compile, Interrupted, Resource, Unsupported};
         let kind = match error {
             CompileError::Resource(_) => Resource,
-            CompileError::MiddlewareError(_) | CompileError::Aborted(_) => Compile,
+            CompileError::Aborted(_) => Interrupted,
+            CompileError::MiddlewareError(_) => Compile,
             _ => Unsupported,
         };
         Self::new(kind, error.to_string())

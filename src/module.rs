@@ -9,7 +9,7 @@ use crate::guard::{fallible, guard, infallible};
 use crate::prepare::{Notes, Prepared, prepare};
 use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
-use crate::{artifact, types, validate};
+use crate::{artifact, interrupt, types, validate};
 use std::sync::Arc;
 use wasmer::wasmparser::BinaryReaderError;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
@@ -34,8 +34,12 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles a valid binary.
-    pub fn new(binary: &[u8], engine: &wasmergo_engine) -> Result<Arc<Self>, Error> {
+    /// Compiles a valid binary, unless the flag is raised meanwhile.
+    pub fn new(
+        binary: &[u8],
+        engine: &wasmergo_engine,
+        stop: interrupt::Flag,
+    ) -> Result<Arc<Self>, Error> {
         let malformed = |error: BinaryReaderError| {
             Error::invalid(error.message(), error.offset() as usize, None)
         };
@@ -49,13 +53,14 @@ impl Compiled {
         let wasmer_engine = engine.wasmer_engine(&notes)?;
         // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
         let artifact =
-            guard(|| Ok(wasmer_engine.compile(&prepared)?)).map_err(|error| match error.kind {
-                wasmergo_error_kind::Internal => Error::new(
-                    wasmergo_error_kind::Unsupported,
-                    format!("the compiler gave up: {}", error.message),
-                ),
-                _ => error,
-            })?;
+            guard(|| Ok(wasmer_engine.compile_with_progress(&prepared, stop.callback())?))
+                .map_err(|error| match error.kind {
+                    wasmergo_error_kind::Internal => Error::new(
+                        wasmergo_error_kind::Unsupported,
+                        format!("the compiler gave up: {}", error.message),
+                    ),
+                    _ => error,
+                })?;
         Ok(Self::with_artifact(artifact, notes, wasmer_engine, engine))
     }
 
@@ -154,21 +159,23 @@ pub unsafe extern "C" fn wasmergo_module_validate(
     })
 }
 
-/// Compiles a module; owned by the caller.
+/// Compiles a module; owned by the caller. Another thread may write a number other than 0 to `stop` to have it end early.
 ///
 /// # Safety
-/// `bytes` holds `len` bytes, `out` is valid.
+/// `bytes` holds `len` bytes, `stop` is null or valid, `out` is valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_module_compile(
     engine: &wasmergo_engine,
     bytes: *const u8,
     len: usize,
+    stop: *const u32,
     out: *mut *mut wasmergo_module,
 ) -> wasmergo_bytes {
     fallible(|| {
         let binary = validate::binary(unsafe { borrow(bytes, len) })?;
         validate::validate(&binary, engine)?;
-        unsafe { write(out, Compiled::new(&binary, engine)?, engine) };
+        let compiled = Compiled::new(&binary, engine, unsafe { interrupt::Flag::new(stop) })?;
+        unsafe { write(out, compiled, engine) };
         Ok(())
     })
 }

@@ -3,11 +3,13 @@ package wasmer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"weak"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -207,15 +209,22 @@ func (e *Engine) checkSize(wasm []byte) error {
 	return nil
 }
 
-// Compile makes a module from the binary or the text format. It fails as Validate does. Today ctx is looked at before
-// compilation only.
+// Compile makes a module from the binary or the text format. It fails as Validate does. If ctx ends it is ErrInterrupted, as
+// soon as the functions that are being compiled are done.
 func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if e != nil {
 		if err := e.checkSize(wasm); err != nil {
 			return nil, err
 		}
 	}
-	return e.newModule(ctx, "compile", wasm, (*ffi.Engine).Compile)
+	return e.newModule(ctx, "compile", wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
+		if ctx == nil || ctx.Done() == nil {
+			return engine.Compile(wasm, nil)
+		}
+		stop := new(atomic.Uint32)
+		defer context.AfterFunc(ctx, func() { stop.Store(1) })()
+		return engine.Compile(wasm, stop)
+	})
 }
 
 // Deserialize loads what Module.Serialize of the same build, compiler and kind of CPU made; anything else is refused
@@ -238,6 +247,9 @@ func (e *Engine) newModule(ctx context.Context, op string, input []byte,
 	defer e.handle.release()
 	module, err := load(ptr, input)
 	runtime.KeepAlive(input)
+	if failure := (*ffi.Error)(nil); errors.As(err, &failure) && failure.Kind == ffi.KindInterrupted {
+		return nil, interrupted(ctx)
+	}
 	if err != nil {
 		return nil, translate(op, err)
 	}

@@ -56,6 +56,7 @@ const (
 	KindIncompatible       Kind = C.WASMERGO_ERROR_KIND_INCOMPATIBLE
 	KindResource           Kind = C.WASMERGO_ERROR_KIND_RESOURCE
 	KindDepth              Kind = C.WASMERGO_ERROR_KIND_DEPTH
+	KindInterrupted        Kind = C.WASMERGO_ERROR_KIND_INTERRUPTED
 )
 
 // NoTrapCode, NoOffset and NoFeature stand for an absent field of an Error.

@@ -43,7 +43,7 @@ func TestEmptySlicesAreNotLookedAt(t *testing.T) {
 			if engine.Validate(empty) == nil {
 				t.Error("nothing is valid")
 			}
-			if module, err := engine.Compile(empty); module != nil || err == nil {
+			if module, err := engine.Compile(empty, nil); module != nil || err == nil {
 				t.Errorf("Compile: %v, %v", module, err)
 			}
 			if module, err := engine.Deserialize(empty); module != nil || err == nil {
@@ -53,7 +53,7 @@ func TestEmptySlicesAreNotLookedAt(t *testing.T) {
 				t.Errorf("Wat2Wasm: %v, %v", wasm, err)
 			}
 		}
-		module, err := engine.Compile([]byte("(module)"))
+		module, err := engine.Compile([]byte("(module)"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

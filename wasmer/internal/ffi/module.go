@@ -7,7 +7,10 @@ package ffi
 // #include "wasmer_go.h"
 import "C"
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // The compilers, as in the header.
 const (
@@ -66,11 +69,11 @@ func (e *Engine) Validate(wasm []byte) error {
 	return err(C.wasmergo_module_validate(e.c(), data, size))
 }
 
-// Compile makes a module, to be freed by Delete.
-func (e *Engine) Compile(wasm []byte) (*Module, error) {
+// Compile makes a module, to be freed by Delete. It ends early if stop, which may be nil, becomes other than 0.
+func (e *Engine) Compile(wasm []byte, stop *atomic.Uint32) (*Module, error) {
 	var out *C.wasmergo_module
 	data, size := borrow(wasm)
-	if err := err(C.wasmergo_module_compile(e.c(), data, size, &out)); err != nil {
+	if err := err(C.wasmergo_module_compile(e.c(), data, size, (*C.uint32_t)(unsafe.Pointer(stop)), &out)); err != nil {
 		return nil, err
 	}
 	return (*Module)(unsafe.Pointer(out)), nil

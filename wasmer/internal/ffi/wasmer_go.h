@@ -127,6 +127,10 @@ enum wasmergo_error_kind
    Calls are nested too deep for the thread's stack.
    */
   WASMERGO_ERROR_KIND_DEPTH = 11,
+  /*
+   The caller has asked for the end of what it waits for.
+   */
+  WASMERGO_ERROR_KIND_INTERRUPTED = 12,
 };
 #if __STDC_VERSION__ >= 202311L
 typedef enum wasmergo_error_kind wasmergo_error_kind;
@@ -151,6 +155,11 @@ typedef enum wasmergo_compiler wasmergo_compiler;
 #else
 typedef uint32_t wasmergo_compiler;
 #endif // __STDC_VERSION__ >= 202311L
+
+/*
+ A flag that the Go side raises to have a compilation end; 0 for none.
+ */
+typedef struct Flag Flag;
 
 /*
  An engine; immutable, any thread may use it.
@@ -248,6 +257,8 @@ typedef struct {
   uint8_t *base;
   size_t len;
 } wasmergo_memory_definition;
+
+
 
 /*
  Frees what a function of this library returned. Null is allowed.
@@ -516,14 +527,15 @@ wasmergo_bytes wasmergo_module_validate(const wasmergo_engine *engine,
                                         size_t len);
 
 /*
- Compiles a module; owned by the caller.
+ Compiles a module; owned by the caller. Another thread may write a number other than 0 to `stop` to have it end early.
 
  # Safety
- `bytes` holds `len` bytes, `out` is valid.
+ `bytes` holds `len` bytes, `stop` is null or valid, `out` is valid.
  */
 wasmergo_bytes wasmergo_module_compile(const wasmergo_engine *engine,
                                        const uint8_t *bytes,
                                        size_t len,
+                                       const uint32_t *stop,
                                        wasmergo_module **out);
 
 /*

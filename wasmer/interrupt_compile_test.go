@@ -1,0 +1,56 @@
+package wasmer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+// manyFunctions takes a second or so to compile.
+func manyFunctions(t testing.TB, count int) []byte {
+	body := strings.Repeat("(local.set 0 (i32.mul (i32.add (local.get 0) (i32.const 7)) (i32.xor (local.get 0) (i32.const 3))))", 200)
+	var text strings.Builder
+	text.WriteString("(module")
+	for range count {
+		fmt.Fprintf(&text, "(func (param i32) (result i32) %s (local.get 0))", body)
+	}
+	text.WriteString(")")
+	wasm, err := wasmer.Wat2Wasm(text.String())
+	require.NoError(t, err)
+	return wasm
+}
+
+func TestCompilationEndsWithItsContext(t *testing.T) {
+	wasm := manyFunctions(t, 2000)
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		start := time.Now()
+		module, err := engine.Compile(context.WithoutCancel(background), wasm)
+		whole := time.Since(start)
+		require.NoError(t, err)
+		require.NoError(t, module.Close())
+
+		cause := errors.New("no longer wanted")
+		ctx, cancel := context.WithCancelCause(background)
+		time.AfterFunc(whole/10, func() { cancel(cause) })
+		start = time.Now()
+		_, err = engine.Compile(ctx, wasm)
+		took := time.Since(start)
+		require.ErrorIs(t, err, wasmer.ErrInterrupted)
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, cause)
+		require.Less(t, took, whole*3/4, "of %v", whole)
+
+		ctx, stop := context.WithCancel(background)
+		defer stop()
+		module, err = engine.Compile(ctx, manyFunctions(t, 1))
+		require.NoError(t, err, "the engine goes on")
+		require.NoError(t, module.Close())
+	})
+}
