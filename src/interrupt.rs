@@ -63,6 +63,12 @@ impl Interruption {
         }
     }
 
+    /// Has the call end, without the signal.
+    #[cfg(test)]
+    pub fn request_for_test(&self, number: u64) {
+        self.request.store(number, Ordering::Relaxed);
+    }
+
     /// Has the call end, and reports whether a call of the store runs, so that it may take another request.
     fn request(&self, number: u64, in_host: impl Fn() -> bool) -> bool {
         self.request.store(number, Ordering::SeqCst);

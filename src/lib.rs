@@ -43,6 +43,8 @@ mod inspect;
 mod instance;
 mod instruction;
 mod interrupt;
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+mod interrupt_step;
 mod link;
 mod memory;
 mod module;
