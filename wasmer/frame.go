@@ -98,7 +98,7 @@ func (s *Store) fail(ctx context.Context, instance *Instance, f *frame, op strin
 	failed := s.failure
 	s.failure = failure{}
 	if status == ffi.Interrupted {
-		err = s.causeOfStop(ctx, instance, f)
+		err = s.causeOfStop(ctx, instance)
 	} else if status == ffi.HostFailed && (failed.err != nil || failed.panicked) {
 		err = failed.err
 	} else if e := s.ptr.Error(); e != nil {

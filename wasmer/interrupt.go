@@ -3,6 +3,7 @@ package wasmer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,9 @@ type nested struct {
 	over     atomic.Bool
 	// forget ends the watch over its context; nil if the call around it has the same one, or it cannot end.
 	forget func() bool
+	// around and aroundInstance are those of the call that it is inside of.
+	around         context.Context
+	aroundInstance *Instance
 }
 
 // doneOf is the channel of a context as a pointer, which can be stored at once.
@@ -87,7 +91,7 @@ func (s *Store) watchOutermost(ctx context.Context, instance *Instance) {
 func (s *Store) watchNested(ctx context.Context, instance *Instance, f *frame) {
 	s.calls++
 	*s.number = s.calls
-	call := &nested{instance: instance, number: s.calls}
+	call := &nested{instance: instance, number: s.calls, around: f.ctx, aroundInstance: f.current}
 	s.mu.Lock()
 	s.nested = append(s.nested, call)
 	s.mu.Unlock()
@@ -314,19 +318,21 @@ func (s *Store) look() bool {
 	return false
 }
 
-// causeOfStop is why a call was stopped. The frame has the state of the call around it.
-func (s *Store) causeOfStop(ctx context.Context, instance *Instance, f *frame) error {
+// causeOfStop is why a call was stopped: by what ends it, or ends a call around it.
+func (s *Store) causeOfStop(ctx context.Context, instance *Instance) error {
 	if err := interrupted(ctx); err != nil {
 		return err
 	}
 	if err := instance.ending(); err != nil {
 		return err
 	}
-	if err := interrupted(f.ctx); err != nil {
-		return err
-	}
-	if err := f.current.ending(); err != nil {
-		return err
+	for _, call := range slices.Backward(s.nested) {
+		if err := interrupted(call.around); err != nil {
+			return err
+		}
+		if err := call.aroundInstance.ending(); err != nil {
+			return err
+		}
 	}
 	if s.gate.closed() {
 		return &ExitError{plain: true, instance: instance}
