@@ -188,7 +188,9 @@ func (s *Store) callOf(instance *Instance) (number uint64, found bool) {
 // await waits for the end of a call's context, as long as the call runs.
 func (s *Store) await(number uint64, done unsafe.Pointer) {
 	a := &awaiter{number: number, ended: make(chan struct{})}
-	s.watch.awaiter.Store(a)
+	if earlier := s.watch.awaiter.Swap(a); earlier != nil { // of a call that has ended while others held the gate
+		close(earlier.ended)
+	}
 	defer s.watch.awaiter.CompareAndSwap(a, nil)
 	if !s.keep() {
 		return
