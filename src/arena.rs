@@ -1,6 +1,8 @@
 //! The address space that memories lie in: reservations, recycled after use but for the parts whose bytes were shown to Go.
 
+use crate::resource::{explain, map, unmap};
 use std::collections::HashSet;
+use std::io;
 use std::ptr;
 use std::sync::Mutex;
 use wasmer_types::{MemoryError, MemoryStyle, WASM_PAGE_SIZE};
@@ -61,7 +63,7 @@ impl Reservation {
             Ok(()) => Ok(taken),
             Err(error) => {
                 taken.unmap();
-                Err(error)
+                Err(refused("commit pages of a memory", &error))
             }
         }
     }
@@ -78,38 +80,34 @@ impl Reservation {
     }
 
     fn new() -> Result<Self, MemoryError> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
-        let base =
-            unsafe { libc::mmap(ptr::null_mut(), SPAN + SLACK, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(os_error("reserve 9 GiB of address space for a memory"));
-        }
+        let base = map(SPAN + SLACK, libc::PROT_NONE)
+            .map_err(|error| refused("reserve 9 GiB of address space for a memory", &error))?;
         Ok(Self {
-            base: base as usize,
-            end: base as usize + SPAN + SLACK,
+            base,
+            end: base + SPAN + SLACK,
             warm: 0,
         })
     }
 
     fn unmap(self) {
-        unsafe { libc::munmap(self.base as *mut _, self.end - self.base) };
+        unsafe { unmap(self.base, self.end - self.base) };
     }
 
     /// Makes `len` bytes at `from` accessible.
-    pub fn commit(&self, from: usize, len: usize) -> Result<(), MemoryError> {
+    pub fn commit(&self, from: usize, len: usize) -> io::Result<()> {
         self.set_access(from, len, libc::PROT_READ | libc::PROT_WRITE)
     }
 
     /// Makes `len` bytes at `from` inaccessible.
-    fn protect(&self, from: usize, len: usize) -> Result<(), MemoryError> {
+    fn protect(&self, from: usize, len: usize) -> io::Result<()> {
         self.set_access(from, len, libc::PROT_NONE)
     }
 
-    fn set_access(&self, from: usize, len: usize, access: libc::c_int) -> Result<(), MemoryError> {
+    fn set_access(&self, from: usize, len: usize, access: libc::c_int) -> io::Result<()> {
         match len == 0 || unsafe { libc::mprotect((self.base + from) as *mut _, len, access) } == 0
         {
             true => Ok(()),
-            false => Err(os_error("commit pages of a memory")),
+            false => Err(io::Error::last_os_error()),
         }
     }
 
@@ -123,10 +121,7 @@ impl Reservation {
 
     /// Gives the reservation back after a memory of `len` bytes lived in it.
     pub fn release(mut self, len: usize) {
-        let shown = arena()
-            .shown
-            .as_mut()
-            .is_some_and(|shown| shown.remove(&self.base));
+        let shown = take_shown(self.base);
         let access = if shown {
             libc::PROT_READ | libc::PROT_WRITE
         } else {
@@ -150,15 +145,32 @@ impl Reservation {
     }
 }
 
-fn os_error(what: &str) -> MemoryError {
+#[cold]
+fn refused(what: &str, error: &io::Error) -> MemoryError {
     MemoryError::Region(format!(
-        "cannot {what}: {} (each memory takes 9 GiB of address space and two mappings; see ulimit -v and the sysctl \
-         vm.max_map_count)",
-        std::io::Error::last_os_error()
+        "cannot {what}: {} (each memory takes 9 GiB of address space and two mappings; bounded memories take what they use)",
+        explain(error, SPAN + SLACK)
     ))
 }
 
 /// Notes that the bytes of the memory with this base were shown: its address range is never recycled.
 pub(crate) fn show(base: usize) {
     arena().shown.get_or_insert_default().insert(base);
+}
+
+pub(crate) fn is_shown(base: usize) -> bool {
+    let arena = arena();
+    arena
+        .shown
+        .as_ref()
+        .is_some_and(|shown| shown.contains(&base))
+}
+
+/// Whether the bytes of the memory with this base were shown, which has its end.
+pub(crate) fn take_shown(base: usize) -> bool {
+    let mut arena = arena();
+    arena
+        .shown
+        .as_mut()
+        .is_some_and(|shown| shown.remove(&base))
 }

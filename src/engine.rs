@@ -55,6 +55,8 @@ pub struct wasmergo_limits {
     pub table_elements: u32,
     /// Bytes of stack for a guest's frames.
     pub stack_size: u64,
+    /// Memories take the address space that they use, and no more: the code checks bounds.
+    pub bounded_memories: bool,
 }
 
 /// An engine; immutable, any thread may use it.
@@ -151,12 +153,17 @@ impl wasmergo_engine {
     /// What an artifact must have in common with this engine to be loaded by it.
     pub(crate) fn fingerprint(&self) -> String {
         format!(
-            "{}/{}/{}/{:?}/{:x}",
+            "{}/{}/{}/{:?}/{:x}{}",
             env!("WASMERGO_BUILD_ID"),
             self.compiler,
             self.target.triple(),
             self.target.cpu_features(),
-            self.features
+            self.features,
+            if self.limits.bounded_memories {
+                "/bounded"
+            } else {
+                ""
+            }
         )
     }
 }

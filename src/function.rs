@@ -54,6 +54,11 @@ impl Call {
         unsafe { CURRENT.get().as_ref() }
     }
 
+    /// Whether a host function runs on this thread, or waits for a guest that it has called.
+    pub fn in_host_function() -> bool {
+        Self::current().is_some_and(|call| unsafe { call.store().status.add(1).read() } != 0)
+    }
+
     /// The store that it runs in.
     pub fn store(&self) -> &wasmergo_store {
         unsafe { &*self.store }

@@ -45,11 +45,14 @@ mod instruction;
 mod interrupt;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod interrupt_step;
+mod latch;
 mod link;
 mod memory;
 mod module;
 mod native;
 mod prepare;
+mod region;
+mod resource;
 mod results;
 mod signal;
 mod signature;

@@ -1,17 +1,23 @@
 //! Linear memories. Each lies at the start of a reservation of the address space that is large enough for every wasm
-//! access to be checked by the page tables alone. Reservations are recycled. A memory whose bytes were shown to Go as a
-//! slice is not: its pages turn to zeros and stay, so a slice kept too long never sees another instance's bytes.
+//! access to be checked by the page tables alone, or, if it is bounded, in a chunk that is as large as it, and may move when it
+//! grows. Both are recycled. A place whose bytes were shown to Go as a slice is not: its pages turn to zeros and stay, so a
+//! slice kept too long never sees another instance's bytes.
 
 use crate::arena::{self, Reservation};
 use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
-use crate::guard::fallible;
+use crate::function::Call;
+use crate::guard::{fallible, guard};
 use crate::interrupt;
+use crate::latch::Latch;
+use crate::region::Chunk;
+use crate::resource::{self, explain};
 use crate::store::wasmergo_store;
 use crate::tunables::GuestTunables;
 use std::cell::UnsafeCell;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use wasmer_compiler::Tunables;
 use wasmer_types::{MemoryError, MemoryStyle, MemoryType, Pages};
@@ -28,7 +34,8 @@ const TIMED_OUT: u32 = 2;
 /// A memory that one store owns.
 #[derive(Debug)]
 pub(crate) struct GuestMemory {
-    reservation: Option<Reservation>,
+    place: Option<Place>,
+    latch: Latch,
     ty: MemoryType,
     limit: Pages,
     /// The size, here too: a failed instantiation frees the definition before the memory.
@@ -38,6 +45,18 @@ pub(crate) struct GuestMemory {
     conditions: Option<ThreadConditions>,
 }
 
+#[derive(Debug)]
+enum Place {
+    Reserved(Reservation),
+    /// With the places that it moved away from while a host function may have had a slice of them, and how many bytes of
+    /// each it used.
+    Bounded(Chunk, Vec<(Chunk, usize)>),
+}
+
+/// The memories that there are, and their bytes.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static ACCESSIBLE: AtomicUsize = AtomicUsize::new(0);
+
 // The pointers lead to the memory's own mapping and to its definition, which the owning store keeps alive.
 unsafe impl Send for GuestMemory {}
 unsafe impl Sync for GuestMemory {}
@@ -46,8 +65,9 @@ impl GuestMemory {
     /// Makes a memory that grows to `limit` pages at most.
     pub fn new(
         ty: &MemoryType,
+        style: MemoryStyle,
         limit: u32,
-        place: Option<NonNull<VMMemoryDefinition>>,
+        definition_place: Option<NonNull<VMMemoryDefinition>>,
     ) -> Result<Self, MemoryError> {
         let limit = Pages(limit).min(Pages::max_value());
         if ty.minimum > limit {
@@ -62,18 +82,32 @@ impl GuestMemory {
             });
         }
         let length = ty.minimum.bytes().0;
-        let reservation = Reservation::take(length)?;
+        let (place, base) = match style {
+            MemoryStyle::Static => {
+                let reservation = Reservation::take(length)?;
+                let base = reservation.base;
+                (Place::Reserved(reservation), base)
+            }
+            MemoryStyle::Dynamic { .. } => {
+                let chunk = Chunk::take(length).map_err(|error| refused(length, &error))?;
+                let base = chunk.base;
+                (Place::Bounded(chunk, Vec::new()), base)
+            }
+        };
         let definition = VMMemoryDefinition {
-            base: reservation.base as *mut u8,
+            base: base as *mut u8,
             current_length: length,
         };
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        ACCESSIBLE.fetch_add(length, Ordering::Relaxed);
         Ok(Self {
-            reservation: Some(reservation),
+            place: Some(place),
+            latch: Latch::default(),
             ty: *ty,
             limit,
             pages: ty.minimum,
             conditions: ty.shared.then(ThreadConditions::new),
-            definition: match place {
+            definition: match definition_place {
                 Some(place) => {
                     unsafe { place.write(definition) };
                     MaybeInstanceOwned::Instance(place)
@@ -82,6 +116,44 @@ impl GuestMemory {
             },
         })
     }
+
+    /// Makes room for `len` bytes, in another place if need be.
+    fn make_room(&mut self, len: usize) -> std::io::Result<()> {
+        let used = self.pages.bytes().0;
+        let most = self.most().bytes().0;
+        match &mut self.place {
+            None => Ok(()),
+            Some(Place::Reserved(reservation)) => reservation.commit(used, len - used),
+            Some(Place::Bounded(chunk, left)) => {
+                if chunk.extend(len, most) {
+                    return Ok(());
+                }
+                // It may have a slice of the memory, as those of WASI have.
+                let keep = Call::in_host_function();
+                self.latch.alone(|| {
+                    let before = chunk.relocate(used, len, most, keep)?;
+                    unsafe { self.definition.as_ptr().as_mut() }.base = chunk.base as *mut u8;
+                    match keep {
+                        true => left.push((before, used)),
+                        false => before.release(used),
+                    }
+                    Ok(())
+                })
+            }
+        }
+    }
+
+    fn most(&self) -> Pages {
+        self.ty.maximum.unwrap_or(self.limit).min(self.limit)
+    }
+}
+
+#[cold]
+fn refused(length: usize, error: &std::io::Error) -> MemoryError {
+    MemoryError::Region(format!(
+        "cannot map {length} bytes for a memory: {}",
+        explain(error, length)
+    ))
 }
 
 impl LinearMemory for GuestMemory {
@@ -97,7 +169,12 @@ impl LinearMemory for GuestMemory {
     }
 
     fn style(&self) -> MemoryStyle {
-        MemoryStyle::Static
+        match self.place {
+            Some(Place::Bounded(..)) => MemoryStyle::Dynamic {
+                offset_guard_size: 0,
+            },
+            _ => MemoryStyle::Static,
+        }
     }
 
     fn grow(&mut self, delta: Pages) -> Result<Pages, MemoryError> {
@@ -109,12 +186,10 @@ impl LinearMemory for GuestMemory {
         let Some(new) = current.checked_add(delta) else {
             return Err(refused);
         };
-        if new > self.ty.maximum.unwrap_or(self.limit).min(self.limit) {
+        if new > self.most() || self.make_room(new.bytes().0).is_err() {
             return Err(refused);
         }
-        if let Some(reservation) = &self.reservation {
-            reservation.commit(current.bytes().0, delta.bytes().0)?;
-        }
+        ACCESSIBLE.fetch_add(delta.bytes().0, Ordering::Relaxed);
         self.pages = new;
         unsafe { self.definition.as_ptr().as_mut() }.current_length = new.bytes().0;
         Ok(current)
@@ -177,14 +252,22 @@ impl LinearMemory for GuestMemory {
 impl Drop for GuestMemory {
     fn drop(&mut self) {
         let length = self.pages.bytes().0;
-        if let Some(reservation) = self.reservation.take() {
-            reservation.release(length);
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+        ACCESSIBLE.fetch_sub(length, Ordering::Relaxed);
+        match self.place.take() {
+            Some(Place::Reserved(reservation)) => reservation.release(length),
+            Some(Place::Bounded(chunk, left)) => {
+                chunk.release(length);
+                left.into_iter()
+                    .for_each(|(chunk, used)| chunk.release(used));
+            }
+            None => {}
         }
     }
 }
 
-/// Where a memory's bytes are now. The Go side reads it in place: it stays at one address as long as the store lives,
-/// `base` never changes, `len` only grows.
+/// Where a memory's bytes are now. The Go side reads it in place: it stays at one address as long as the store lives. `len`
+/// only grows; `base` changes when a bounded memory grows, see `wasmergo_memory_latch`.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct wasmergo_memory_definition {
@@ -221,12 +304,13 @@ pub unsafe extern "C" fn wasmergo_memory_new(
     max: u64,
     shared: bool,
     limit: u32,
+    bounded: bool,
     out: *mut *const wasmergo_extern,
 ) -> wasmergo_bytes {
     fallible(|| {
         let max = u32::try_from(max).ok().map(Pages);
         let ty = MemoryType::new(Pages(min), max, shared);
-        let tunables = GuestTunables::for_memory(limit);
+        let tunables = GuestTunables::for_memory(limit, bounded);
         let memory = tunables.create_host_memory(&ty, &tunables.memory_style(&ty))?;
         let handle = InternalStoreHandle::new(unsafe { &mut *store.objects.get() }, memory);
         unsafe { out.write(store.keep(Item::Other(VMExtern::Memory(handle)))) };
@@ -234,13 +318,62 @@ pub unsafe extern "C" fn wasmergo_memory_new(
     })
 }
 
-/// The memory's definition; null if `memory` is none.
+/// The memory's definition; null if `memory` is none. `latch` gets, of a bounded memory, the word in which accesses from
+/// outside of calls count themselves, so that it does not move meanwhile (see `WASMERGO_LATCH_MOVING`), which lives as long as
+/// the store; null for others, which never move.
+///
+/// # Safety
+/// `latch` is valid.
 #[unsafe(no_mangle)]
-pub extern "C" fn wasmergo_memory_definition_of(
+pub unsafe extern "C" fn wasmergo_memory_definition_of(
     memory: &wasmergo_extern,
+    latch: *mut *const u64,
 ) -> *const wasmergo_memory_definition {
-    crate::guard::guard(|| Ok(get(memory)?.vmmemory().as_ptr().cast_const().cast()))
-        .unwrap_or(ptr::null())
+    guard(|| {
+        let memory = get(memory)?;
+        // All memories are made by `tunables`.
+        let made: *const (dyn LinearMemory + Send + Sync) = &*memory.0;
+        let word = match memory.style() {
+            MemoryStyle::Static => ptr::null(),
+            MemoryStyle::Dynamic { .. } => unsafe { &*made.cast::<GuestMemory>() }.latch.address(),
+        };
+        unsafe { latch.write(word) };
+        Ok(memory.vmmemory().as_ptr().cast_const().cast())
+    })
+    .unwrap_or(ptr::null())
+}
+
+/// The memories of the process, of all engines together.
+#[repr(C)]
+#[derive(Default)]
+#[allow(non_camel_case_types)]
+pub struct wasmergo_memory_stats {
+    /// Memories that live.
+    pub memories: u64,
+    /// Bytes that guests can access: the sizes of the memories.
+    pub accessible: u64,
+    /// Address space that is taken for memories, also for those to come.
+    pub reserved: u64,
+    /// Mappings of the process, which vm.max_map_count bounds; 0 where that cannot be seen. Counting them takes time.
+    pub mappings: u64,
+}
+
+/// Tells about the memories of the process; `mappings` only if asked for.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_memory_stats_now(mappings: bool) -> wasmergo_memory_stats {
+    guard(|| {
+        Ok(wasmergo_memory_stats {
+            memories: LIVE.load(Ordering::Relaxed) as u64,
+            accessible: ACCESSIBLE.load(Ordering::Relaxed) as u64,
+            reserved: resource::reserved() as u64,
+            mappings: if mappings {
+                resource::mappings() as u64
+            } else {
+                0
+            },
+        })
+    })
+    .unwrap_or_default()
 }
 
 /// Grows by `delta` pages and gives the size before, in pages; `UINT64_MAX` if the memory cannot grow.
@@ -277,8 +410,13 @@ pub extern "C" fn wasmergo_memory_show(base: usize) -> wasmergo_bytes {
 mod tests {
     use super::*;
 
-    fn one_page() -> GuestMemory {
-        GuestMemory::new(&MemoryType::new(1, Some(3), false), 65536, None).unwrap()
+    const BOUNDED: MemoryStyle = MemoryStyle::Dynamic {
+        offset_guard_size: 0,
+    };
+    const STYLES: [MemoryStyle; 2] = [MemoryStyle::Static, BOUNDED];
+
+    fn one_page(style: MemoryStyle) -> GuestMemory {
+        GuestMemory::new(&MemoryType::new(1, Some(3), false), style, 65536, None).unwrap()
     }
 
     fn bytes(memory: &GuestMemory) -> &'static mut [u8] {
@@ -287,37 +425,46 @@ mod tests {
     }
 
     #[test]
-    fn a_recycled_reservation_is_zero() {
-        for _ in 0..100 {
-            let mut memory = one_page();
-            memory.grow(Pages(2)).unwrap();
-            assert!(bytes(&memory).iter().all(|b| *b == 0));
-            bytes(&memory).fill(0xaa);
+    fn a_recycled_place_is_zero() {
+        for style in STYLES {
+            for _ in 0..100 {
+                let mut memory = one_page(style);
+                memory.grow(Pages(2)).unwrap();
+                assert!(bytes(&memory).iter().all(|b| *b == 0));
+                bytes(&memory).fill(0xaa);
+            }
         }
     }
 
     #[test]
     fn a_shown_memory_stays_readable_and_is_never_another_ones() {
-        let mut kept = Vec::new();
-        for round in 0..2000 {
-            let memory = one_page();
-            let view = bytes(&memory);
-            view.fill(round as u8 | 1);
-            let base = unsafe { memory.vmmemory().as_ref() }.base as usize;
-            arena::show(base);
-            drop(memory);
-            kept.push(view);
+        for style in STYLES {
+            let mut kept = Vec::new();
+            for round in 0..2000 {
+                let mut memory = one_page(style);
+                let view = bytes(&memory);
+                view.fill(round as u8 | 1);
+                let base = unsafe { memory.vmmemory().as_ref() }.base as usize;
+                arena::show(base);
+                if round % 3 == 0 {
+                    memory.grow(Pages(2)).unwrap();
+                }
+                drop(memory);
+                kept.push(view);
+            }
+            let later: Vec<_> = (0..50).map(|_| one_page(style)).collect();
+            later.iter().for_each(|memory| bytes(memory).fill(0xbb));
+            assert!(kept.iter().all(|view| view.iter().all(|b| *b == 0)));
         }
-        let later: Vec<_> = (0..50).map(|_| one_page()).collect();
-        later.iter().for_each(|memory| bytes(memory).fill(0xbb));
-        assert!(kept.iter().all(|view| view.iter().all(|b| *b == 0)));
     }
 
     #[test]
     fn growth_stops_at_the_maximum() {
-        let mut memory = one_page();
-        assert_eq!(memory.grow(Pages(2)).unwrap(), Pages(1));
-        assert!(memory.grow(Pages(1)).is_err());
-        assert_eq!(memory.grow(Pages(0)).unwrap(), Pages(3));
+        for style in STYLES {
+            let mut memory = one_page(style);
+            assert_eq!(memory.grow(Pages(2)).unwrap(), Pages(1));
+            assert!(memory.grow(Pages(1)).is_err());
+            assert_eq!(memory.grow(Pages(0)).unwrap(), Pages(3));
+        }
     }
 }

@@ -17,14 +17,21 @@ use wasmer_vm::{
 /// Has limits, and knows tables whose module was compiled without their maximum.
 pub(crate) struct GuestTunables {
     memory_pages: u32,
+    bounded_memories: bool,
     table_elements: u32,
     tables: Vec<FixedTable>,
 }
+
+/// The code checks each access in full: behind a bounded memory lies another one.
+const BOUNDED: MemoryStyle = MemoryStyle::Dynamic {
+    offset_guard_size: 0,
+};
 
 impl GuestTunables {
     pub fn new(limits: &wasmergo_limits, tables: Vec<FixedTable>) -> Self {
         Self {
             memory_pages: limits.memory_pages,
+            bounded_memories: limits.bounded_memories,
             table_elements: limits.table_elements,
             tables,
         }
@@ -33,14 +40,16 @@ impl GuestTunables {
     pub fn for_table(table_elements: u32) -> Self {
         Self {
             memory_pages: 0,
+            bounded_memories: false,
             table_elements,
             tables: Vec::new(),
         }
     }
 
-    pub fn for_memory(memory_pages: u32) -> Self {
+    pub fn for_memory(memory_pages: u32, bounded_memories: bool) -> Self {
         Self {
             memory_pages,
+            bounded_memories,
             table_elements: 0,
             tables: Vec::new(),
         }
@@ -49,9 +58,10 @@ impl GuestTunables {
     fn memory(
         &self,
         ty: &MemoryType,
+        style: &MemoryStyle,
         place: Option<NonNull<VMMemoryDefinition>>,
     ) -> Result<VMMemory, MemoryError> {
-        let memory = GuestMemory::new(ty, self.memory_pages, place)?;
+        let memory = GuestMemory::new(ty, *style, self.memory_pages, place)?;
         Ok(VMMemory(Box::new(memory)))
     }
 
@@ -77,7 +87,10 @@ impl GuestTunables {
 
 impl Tunables for GuestTunables {
     fn memory_style(&self, _: &MemoryType) -> MemoryStyle {
-        MemoryStyle::Static
+        match self.bounded_memories {
+            true => BOUNDED,
+            false => MemoryStyle::Static,
+        }
     }
 
     fn table_style(&self, _: &TableType) -> TableStyle {
@@ -87,18 +100,18 @@ impl Tunables for GuestTunables {
     fn create_host_memory(
         &self,
         ty: &MemoryType,
-        _: &MemoryStyle,
+        style: &MemoryStyle,
     ) -> Result<VMMemory, MemoryError> {
-        self.memory(ty, None)
+        self.memory(ty, style, None)
     }
 
     unsafe fn create_vm_memory(
         &self,
         ty: &MemoryType,
-        _: &MemoryStyle,
+        style: &MemoryStyle,
         place: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
-        self.memory(ty, Some(place))
+        self.memory(ty, style, Some(place))
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {

@@ -273,6 +273,7 @@ mod tests {
                 memory_pages: 65536,
                 table_elements: 1000,
                 stack_size: 1 << 20,
+                bounded_memories: false,
             },
         });
         std::sync::Arc::new(engine.unwrap())

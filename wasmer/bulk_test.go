@@ -172,7 +172,9 @@ func checkTheEnd(t *testing.T, instance *wasmer.Instance, vectors bool) {
 		run(t, instance, access.store, end(access.size), access.value)
 		require.Equal(t, access.value, run(t, instance, access.load, end(access.size))[0].Go())
 		if strings.HasPrefix(access.load, "atomic") {
-			require.ErrorIs(t, failing(t, instance, access.load, end(3)), wasmer.TrapUnalignedAtomic)
+			if instance.Module().Engine().Memories() == wasmer.ReservedMemories { // else code of Singlepass looks at the bounds first
+				require.ErrorIs(t, failing(t, instance, access.load, end(3)), wasmer.TrapUnalignedAtomic)
+			}
 			continue
 		}
 		for past := 1; past < access.size; past++ {

@@ -24,7 +24,7 @@ func newCLICache(folder string, wasm []byte, engine *Engine) *cliCache {
 		return nil
 	}
 	digest := sha256.New()
-	fmt.Fprintf(digest, "%v\n%v\n%v\n%v\n%v\n", engine.Compiler(), Version(), EngineVersion(), Target(), BuildID())
+	fmt.Fprintf(digest, "%v\n%v\n%v\n%v\n%v\n%v\n", engine.Compiler(), engine.Memories(), Version(), EngineVersion(), Target(), BuildID())
 	digest.Write(wasm)
 	cache := &cliCache{engine: engine, folder: folder}
 	digest.Sum(cache.key[:0])

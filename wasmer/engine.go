@@ -79,6 +79,8 @@ type EngineConfig struct {
 	// MaxMemoryPages bounds each memory in pages of 64 KiB, up to 65536; 0 means 65536. A larger initial size is
 	// ErrResource; growth beyond it fails as beyond the memory's own maximum.
 	MaxMemoryPages int
+	// Memories says how memories lie in the address space: ReservedMemories, unless BoundedMemories are wanted.
+	Memories Memories
 	// MaxTableElements bounds each table, up to 2^27 elements; 0 means 10,000,000. As for MaxMemoryPages.
 	MaxTableElements int
 	// MaxInstances bounds how many instances may be made in one store, closed ones included, which stay there until the
@@ -98,6 +100,7 @@ func (c EngineConfig) withDefaults() EngineConfig {
 	c.MaxCallDepth = cmp.Or(c.MaxCallDepth, defaultCallDepth)
 	c.StackSize = cmp.Or(c.StackSize, defaultStackSize)
 	c.MaxMemoryPages = cmp.Or(c.MaxMemoryPages, maxMemoryPages)
+	c.Memories = cmp.Or(c.Memories, defaultMemories)
 	c.MaxTableElements = cmp.Or(c.MaxTableElements, defaultTableElements)
 	return c
 }
@@ -115,6 +118,7 @@ func (c EngineConfig) check() error {
 		{"MaxMemoryPages", c.MaxMemoryPages, maxMemoryPages},
 		{"MaxTableElements", c.MaxTableElements, maxTableElements},
 		{"MaxInstances", c.MaxInstances, math.MaxInt},
+		{"Memories", int(c.Memories), int(BoundedMemories)},
 	} {
 		if field.value < 0 || field.value > field.max {
 			return fmt.Errorf("wasmer: engine: %s is %d, must lie between 0 and %d", field.name, field.value, field.max)
@@ -149,7 +153,7 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		Compiler: uint32(config.Compiler), CompileThreads: uint32(config.CompileThreads),
 		Features:    ffi.DefaultFeatures,
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
-		StackSize: uint64(config.StackSize),
+		StackSize: uint64(config.StackSize), BoundedMemories: config.Memories == BoundedMemories,
 	}
 	if config.Features.unknown() {
 		return nil, fmt.Errorf("%w: engine: EngineConfig.Features holds a feature that is not known here", ErrUnsupported)

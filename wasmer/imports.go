@@ -257,6 +257,9 @@ func (item importItem) typ() ExternType {
 	return ExternType{Kind: ExternFunction, Function: item.host.typ}
 }
 
+const boundedHint = "it is a bounded memory, and the module was compiled for reserved ones: compile it with an engine " +
+	"whose EngineConfig.Memories is BoundedMemories, or make the memory in a store of an engine with ReservedMemories"
+
 // resolve finds all imports of the instance's module, with the store entered, and checks their types.
 func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 	s := instance.store
@@ -294,8 +297,15 @@ func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 		switch given.Kind { // what counts is the present size
 		case ExternMemory:
 			given.Memory.Min = resolved.Item.Size()
+			definition, latch := resolved.Item.Memory()
+			if latch != nil && instance.module.engine.config.Memories != BoundedMemories {
+				refused = append(refused, ImportError{
+					Module: want.Module, Name: want.Name, Want: want.Type, Given: &given, Hint: boundedHint,
+				})
+				continue
+			}
 			if instance.imported == nil {
-				instance.imported = resolved.Item.Memory()
+				instance.imported = definition
 			}
 		case ExternTable:
 			given.Table.Min = resolved.Item.Size()

@@ -32,9 +32,12 @@ type Memory struct {
 	instance   *Instance
 	item       *ffi.Extern
 	definition *ffi.MemoryDefinition
-	typ        MemoryType
-	closed     atomic.Bool
-	shown      atomic.Bool
+	// latch keeps a memory in place that can move; nil for others.
+	latch  *ffi.Latch
+	typ    MemoryType
+	closed atomic.Bool
+	// shown is where the memory lay when its bytes were shown last.
+	shown atomic.Uintptr
 }
 
 // NewMemory makes a memory of minPages to maxPages pages of 64 KiB, to be imported. The first instantiation that
@@ -80,8 +83,9 @@ func (s *Store) NewMemoryOf(typ MemoryType) (*Memory, error) {
 	if typ.HasMax {
 		maxPages = typ.Max
 	}
-	limit := uint32(s.config().MaxMemoryPages)
-	item, err := s.ptr.NewMemory(uint32(typ.Min), maxPages, typ.Shared, limit)
+	config := s.config()
+	item, err := s.ptr.NewMemory(uint32(typ.Min), maxPages, typ.Shared, uint32(config.MaxMemoryPages),
+		config.Memories == BoundedMemories)
 	if err != nil {
 		return nil, translate("memory", err)
 	}
@@ -90,10 +94,11 @@ func (s *Store) NewMemoryOf(typ MemoryType) (*Memory, error) {
 }
 
 func newMemory(s *Store, item *ffi.Extern, typ MemoryType) *Memory {
-	return &Memory{store: s, item: item, definition: item.Memory(), typ: typ}
+	definition, latch := item.Memory()
+	return &Memory{store: s, item: item, definition: definition, latch: latch, typ: typ}
 }
 
-// access pins the memory and gives its bytes, valid until unpin. The length is read once: it only grows.
+// access pins the memory and gives its bytes, valid until release. The length is read once: it only grows.
 func (m *Memory) access() ([]byte, error) {
 	if m == nil || m.closed.Load() || m.instance != nil && m.instance.closed.Load() {
 		return nil, ErrClosed
@@ -101,7 +106,18 @@ func (m *Memory) access() ([]byte, error) {
 	if err := m.store.pin(); err != nil {
 		return nil, err
 	}
+	if m.latch != nil {
+		m.latch.Enter()
+	}
 	return m.definition.Bytes(), nil
+}
+
+// release ends an access.
+func (m *Memory) release() {
+	if m.latch != nil {
+		m.latch.Leave()
+	}
+	m.store.unpin()
 }
 
 // at is access to n bytes at offset.
@@ -111,7 +127,7 @@ func (m *Memory) at(offset, n uint64) ([]byte, error) {
 		return nil, err
 	}
 	if size := uint64(len(data)); offset > size || n > size-offset {
-		m.store.unpin()
+		m.release()
 		return nil, fmt.Errorf("%w: %d bytes at offset %d of a memory of %d bytes", ErrOutOfBounds, n, offset, size)
 	}
 	return data[offset : offset+n : offset+n], nil
@@ -126,7 +142,7 @@ func (m *Memory) Size() uint64 {
 	if err != nil {
 		return 0
 	}
-	defer m.store.unpin()
+	defer m.release()
 	return uint64(len(data))
 }
 
@@ -139,23 +155,24 @@ func (m *Memory) Length() uint32 { return uint32(min(m.Size(), math.MaxUint32)) 
 // Data is the memory itself, not a copy: changes are seen by the guest and the other way round. It is nil after Close.
 //
 // The slice is bounded by the size at the time of Data. When the memory grows it still shows the same bytes, without
-// the new ones: ask again after anything that can grow it. It does not keep the instance alive, and must not be used
-// after Close or collection; if it is, it shows zeros, and what is written to it is lost, but it never shows the bytes of
-// another instance: an address range that was handed out is never used for another memory.
+// the new ones, or, of BoundedMemories, may be out of use: ask again after anything that can grow it. It does not keep the
+// instance alive, and must not be used after Close or collection; if it is, it shows zeros, and what is written to it is lost,
+// but it never shows the bytes of another instance: an address range that was handed out is never used for another memory.
+// Where the process has a limit of address space (ulimit -v), prefer Read, Write and the like.
 func (m *Memory) Data() []byte {
 	data, err := m.access()
 	if err != nil {
 		return nil
 	}
-	defer m.store.unpin()
+	defer m.release()
 	if len(data) == 0 {
 		return []byte{}
 	}
-	if !m.shown.Load() {
+	if place := uintptr(m.definition.Base); m.shown.Load() != place {
 		if err := m.definition.Show(); err != nil {
 			return nil
 		}
-		m.shown.Store(true)
+		m.shown.Store(place)
 	}
 	return data[:len(data):len(data)]
 }
@@ -195,7 +212,7 @@ func (m *Memory) Read(offset, n uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	return bytes.Clone(data[:n:n]), nil
 }
 
@@ -205,7 +222,7 @@ func (m *Memory) Write(offset uint64, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	copy(target, data)
 	return nil
 }
@@ -216,7 +233,7 @@ func (m *Memory) ReadString(offset, n uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	return string(data), nil
 }
 
@@ -226,7 +243,7 @@ func (m *Memory) ReadCString(offset uint64) (string, error) {
 	if _, err := m.at(offset, 0); err != nil {
 		return "", err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	data := m.definition.Bytes()[offset:]
 	n := bytes.IndexByte(data, 0)
 	if n < 0 {
@@ -246,7 +263,7 @@ func (m *Memory) ReadAt(p []byte, offset int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	if offset < 0 {
 		return 0, fmt.Errorf("%w: negative offset %d", ErrOutOfBounds, offset)
 	}
@@ -266,7 +283,7 @@ func (m *Memory) WriteAt(p []byte, offset int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	n := 0
 	if offset >= 0 && offset < int64(len(data)) {
 		n = copy(data[offset:], p)
@@ -283,7 +300,7 @@ func (m *Memory) ReadByteAt(offset uint64) (byte, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	return data[0], nil
 }
 
@@ -293,7 +310,7 @@ func (m *Memory) WriteByteAt(offset uint64, v byte) error {
 	if err != nil {
 		return err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	data[0] = v
 	return nil
 }
@@ -304,7 +321,7 @@ func (m *Memory) ReadUint16Le(offset uint64) (uint16, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	return binary.LittleEndian.Uint16(data), nil
 }
 
@@ -314,7 +331,7 @@ func (m *Memory) WriteUint16Le(offset uint64, v uint16) error {
 	if err != nil {
 		return err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	binary.LittleEndian.PutUint16(data, v)
 	return nil
 }
@@ -325,7 +342,7 @@ func (m *Memory) ReadUint32Le(offset uint64) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	return binary.LittleEndian.Uint32(data), nil
 }
 
@@ -335,7 +352,7 @@ func (m *Memory) WriteUint32Le(offset uint64, v uint32) error {
 	if err != nil {
 		return err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	binary.LittleEndian.PutUint32(data, v)
 	return nil
 }
@@ -346,7 +363,7 @@ func (m *Memory) ReadUint64Le(offset uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	return binary.LittleEndian.Uint64(data), nil
 }
 
@@ -356,7 +373,7 @@ func (m *Memory) WriteUint64Le(offset uint64, v uint64) error {
 	if err != nil {
 		return err
 	}
-	defer m.store.unpin()
+	defer m.release()
 	binary.LittleEndian.PutUint64(data, v)
 	return nil
 }

@@ -170,7 +170,7 @@ func wasiCall(f wasiFunction, snapshot0 bool) hostCall {
 		i := caller.instance
 		c := &i.call
 		if c.Context != nil { // one of the guest's streams has called it back
-			c = &wasip1.Call{Process: i.process}
+			c = &wasip1.Call{Process: i.process, Moved: i.call.Moved}
 		}
 		c.Memory, c.Context, c.Snapshot0, c.Outer = i.wasiMemory(), caller.store.ctx, snapshot0, nil
 		if outer := caller.store.current; outer != nil && outer != i {
@@ -231,6 +231,9 @@ func (w *WASI) startProcess(i *Instance) error {
 	if i.process == nil {
 		i.process = w.system.NewProcess(i.ended)
 		i.call.Process = i.process
+		if i.module.engine.config.Memories == BoundedMemories {
+			i.call.Moved = i.wasiMemory
+		}
 		i.store.processes = append(i.store.processes, i.process)
 	}
 	return nil

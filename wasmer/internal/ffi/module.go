@@ -31,6 +31,7 @@ type EngineConfig struct {
 	Features                   uint64
 	MemoryPages, TableElements uint32
 	StackSize                  uint64
+	BoundedMemories            bool
 }
 
 // DefaultFeatures stands for the compiler's.
@@ -48,9 +49,10 @@ func NewEngine(options EngineConfig) (*Engine, error) {
 		compile_threads: C.uint32_t(options.CompileThreads),
 		features:        C.uint64_t(options.Features),
 		limits: C.wasmergo_limits{
-			memory_pages:   C.uint32_t(options.MemoryPages),
-			table_elements: C.uint32_t(options.TableElements),
-			stack_size:     C.uint64_t(options.StackSize),
+			memory_pages:     C.uint32_t(options.MemoryPages),
+			table_elements:   C.uint32_t(options.TableElements),
+			stack_size:       C.uint64_t(options.StackSize),
+			bounded_memories: C.bool(options.BoundedMemories),
 		},
 	}
 	var out *C.wasmergo_engine

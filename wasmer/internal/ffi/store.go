@@ -69,9 +69,9 @@ func (s *Store) Delete() { C.wasmergo_store_delete(s.c()) }
 const None = ^uint64(0)
 
 // NewMemory makes a memory; sizes are in pages, maxPages may be None.
-func (s *Store) NewMemory(minPages uint32, maxPages uint64, shared bool, limit uint32) (*Extern, error) {
+func (s *Store) NewMemory(minPages uint32, maxPages uint64, shared bool, limit uint32, bounded bool) (*Extern, error) {
 	var out *C.wasmergo_extern
-	e := C.wasmergo_memory_new(s.c(), C.uint32_t(minPages), C.uint64_t(maxPages), C.bool(shared), C.uint32_t(limit), &out)
+	e := C.wasmergo_memory_new(s.c(), C.uint32_t(minPages), C.uint64_t(maxPages), C.bool(shared), C.uint32_t(limit), C.bool(bounded), &out)
 	return (*Extern)(unsafe.Pointer(out)), err(e)
 }
 
@@ -168,32 +168,11 @@ func (i *Instance) Export(position int) *Extern {
 // Size is the present size of a memory in pages, or of a table in elements.
 func (e *Extern) Size() uint64 { return uint64(C.wasmergo_extern_size(e.c())) }
 
-// MemoryDefinition is where a memory's bytes are now: it lies in Rust's memory and changes as the memory grows.
-type MemoryDefinition struct {
-	Base unsafe.Pointer
-	Len  uintptr
-}
-
-// Memory gives the definition of a memory, valid as long as its store.
-func (e *Extern) Memory() *MemoryDefinition {
-	return (*MemoryDefinition)(unsafe.Pointer(C.wasmergo_memory_definition_of(e.c())))
-}
-
 // GrowMemory returns the previous size in pages, or false if the memory cannot grow.
 func (e *Extern) GrowMemory(pages uint64) (uint64, bool, error) {
 	var previous C.uint64_t
 	err := err(C.wasmergo_memory_grow(e.c(), C.uint64_t(pages), &previous))
 	return uint64(previous), uint64(previous) != ^uint64(0), err
-}
-
-// Bytes are the memory's bytes now.
-func (d *MemoryDefinition) Bytes() []byte {
-	return unsafe.Slice((*byte)(d.Base), atomic.LoadUintptr(&d.Len))
-}
-
-// Show keeps the address range of the memory from ever being another one's.
-func (d *MemoryDefinition) Show() error {
-	return err(C.wasmergo_memory_show(C.size_t(uintptr(d.Base))))
 }
 
 // HostFunction is the number of the host function that the function calls directly, or false.

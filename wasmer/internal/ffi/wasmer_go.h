@@ -48,6 +48,12 @@
 #define WASMERGO_INTERRUPTED 3
 
 /*
+ Added while the memory moves; the rest counts the accesses. The Go side counts itself in and out, and stays out while
+ this is set.
+ */
+#define WASMERGO_LATCH_MOVING 4294967296
+
+/*
  Slots of the scratch area; each holds one value (16 bytes).
  */
 #define WASMERGO_SCRATCH_SLOTS 2048
@@ -211,6 +217,10 @@ typedef struct {
    Bytes of stack for a guest's frames.
    */
   uint64_t stack_size;
+  /*
+   Memories take the address space that they use, and no more: the code checks bounds.
+   */
+  bool bounded_memories;
 } wasmergo_limits;
 
 /*
@@ -250,13 +260,35 @@ typedef struct {
 } wasmergo_import;
 
 /*
- Where a memory's bytes are now. The Go side reads it in place: it stays at one address as long as the store lives,
- `base` never changes, `len` only grows.
+ Where a memory's bytes are now. The Go side reads it in place: it stays at one address as long as the store lives. `len`
+ only grows; `base` changes when a bounded memory grows, see `wasmergo_memory_latch`.
  */
 typedef struct {
   uint8_t *base;
   size_t len;
 } wasmergo_memory_definition;
+
+/*
+ The memories of the process, of all engines together.
+ */
+typedef struct {
+  /*
+   Memories that live.
+   */
+  uint64_t memories;
+  /*
+   Bytes that guests can access: the sizes of the memories.
+   */
+  uint64_t accessible;
+  /*
+   Address space that is taken for memories, also for those to come.
+   */
+  uint64_t reserved;
+  /*
+   Mappings of the process, which vm.max_map_count bounds; 0 where that cannot be seen. Counting them takes time.
+   */
+  uint64_t mappings;
+} wasmergo_memory_stats;
 
 
 
@@ -485,12 +517,24 @@ wasmergo_bytes wasmergo_memory_new(const wasmergo_store *store,
                                    uint64_t max,
                                    bool shared,
                                    uint32_t limit,
+                                   bool bounded,
                                    const wasmergo_extern **out);
 
 /*
- The memory's definition; null if `memory` is none.
+ The memory's definition; null if `memory` is none. `latch` gets, of a bounded memory, the word in which accesses from
+ outside of calls count themselves, so that it does not move meanwhile (see `WASMERGO_LATCH_MOVING`), which lives as long as
+ the store; null for others, which never move.
+
+ # Safety
+ `latch` is valid.
  */
-const wasmergo_memory_definition *wasmergo_memory_definition_of(const wasmergo_extern *memory);
+const wasmergo_memory_definition *wasmergo_memory_definition_of(const wasmergo_extern *memory,
+                                                                const uint64_t **latch);
+
+/*
+ Tells about the memories of the process; `mappings` only if asked for.
+ */
+wasmergo_memory_stats wasmergo_memory_stats_now(bool mappings);
 
 /*
  Grows by `delta` pages and gives the size before, in pages; `UINT64_MAX` if the memory cannot grow.

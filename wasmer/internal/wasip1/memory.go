@@ -11,6 +11,8 @@ type Call struct {
 	*Process
 	Memory  []byte
 	Context context.Context
+	// Moved gives the memory if it can move while the host's own readers, writers and files run; nil if it cannot.
+	Moved func() []byte
 	// Snapshot0 says that the guest calls wasi_unstable, the version before, where a few things lie differently.
 	Snapshot0 bool
 	// Outer is closed when another guest is to end that the call goes through; nil if there is none.
@@ -26,6 +28,9 @@ func (c *Call) bytes(offset, n uint32) ([]byte, Errno) {
 }
 
 func (c *Call) part(offset uint32, n uint64) ([]byte, Errno) {
+	if c.Moved != nil {
+		c.Memory = c.Moved()
+	}
 	end := uint64(offset) + n
 	if end > uint64(len(c.Memory)) {
 		return nil, EFAULT
@@ -111,6 +116,9 @@ func (c *Call) next() []byte {
 	if rest := c.rest; len(rest) > 0 {
 		c.rest = nil
 		return rest
+	}
+	if c.Moved != nil {
+		c.Memory = c.Moved()
 	}
 	for len(c.list) >= vectorSize {
 		offset, n := binary.LittleEndian.Uint32(c.list), binary.LittleEndian.Uint32(c.list[4:])

@@ -1,0 +1,159 @@
+//! What the system refuses, and which of its limits that is.
+
+use std::fmt::Write;
+use std::io::{self, Read};
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Address space that is left to others, to Go's heap above all, where the process has a limit: neither Go nor Rust goes on
+/// without memory.
+const SPARE: usize = 128 << 20;
+
+/// Address space that memories take, used or not.
+static RESERVED: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of address space that memories take, used or not.
+pub(crate) fn reserved() -> usize {
+    RESERVED.load(Ordering::Relaxed)
+}
+
+/// Maps private pages for memories, which take neither memory nor swap until they are written.
+pub(crate) fn map(len: usize, access: libc::c_int) -> io::Result<usize> {
+    let spare = if bound(libc::RLIMIT_AS).is_some() {
+        SPARE
+    } else {
+        0
+    };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+    let base = unsafe { libc::mmap(ptr::null_mut(), len + spare, access, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    let base = base as usize;
+    if spare > 0 {
+        unsafe { libc::munmap((base + len) as *mut _, spare) };
+    }
+    RESERVED.fetch_add(len, Ordering::Relaxed);
+    Ok(base)
+}
+
+/// Gives mapped pages back.
+///
+/// # Safety
+/// They come from `map`, and nobody uses them.
+pub(crate) unsafe fn unmap(base: usize, len: usize) {
+    if unsafe { libc::munmap(base as *mut _, len) } == 0 {
+        RESERVED.fetch_sub(len, Ordering::Relaxed);
+    }
+}
+
+/// Notes that mapped pages have become more.
+pub(crate) fn resized(from: usize, to: usize) {
+    RESERVED.fetch_add(to - from, Ordering::Relaxed);
+}
+
+/// Whether so much address space can be had besides what others need. Looks only where the process has a limit.
+pub(crate) fn has_room(len: usize) -> io::Result<()> {
+    if bound(libc::RLIMIT_AS).is_some() {
+        unsafe { unmap(map(len, libc::PROT_NONE)?, len) };
+    }
+    Ok(())
+}
+
+/// The system's error, and the limits that are at fault as far as that can be seen.
+pub(crate) fn explain(error: &io::Error, wanted: usize) -> String {
+    let mut text = error.to_string();
+    if !matches!(
+        error.raw_os_error(),
+        Some(libc::ENOMEM) | Some(libc::EAGAIN)
+    ) {
+        return text;
+    }
+    let mut seen = 0;
+    let mut see = |limit: String| {
+        let _ = write!(text, "{}{limit}", if seen == 0 { ": " } else { ", and " });
+        seen += 1;
+    };
+    let wanted = wanted.saturating_add(SPARE);
+    for (resource, name, usage) in [
+        (libc::RLIMIT_AS, "RLIMIT_AS (ulimit -v)", "VmSize:"),
+        (libc::RLIMIT_DATA, "RLIMIT_DATA (ulimit -d)", "VmData:"),
+    ] {
+        if let Some(limit) = bound(resource)
+            && let Some(used) = status("/proc/self/status", usage)
+            && used.saturating_add(wanted) >= limit
+        {
+            see(format!("{name} is {limit} bytes, {used} are in use"));
+        }
+    }
+    if let Some(most) = number("/proc/sys/vm/max_map_count") {
+        let used = mappings();
+        if used + 16 >= most {
+            see(format!(
+                "the sysctl vm.max_map_count is {most}, {used} mappings are in use"
+            ));
+        }
+    }
+    if number("/proc/sys/vm/overcommit_memory") == Some(2)
+        && let Some(limit) = status("/proc/meminfo", "CommitLimit:")
+        && let Some(used) = status("/proc/meminfo", "Committed_AS:")
+    {
+        see(format!(
+            "the sysctl vm.overcommit_memory is 2, CommitLimit {limit} bytes, of which {used} are committed"
+        ));
+    }
+    text
+}
+
+/// A limit of the process; none if it is infinite.
+fn bound(resource: Resource) -> Option<usize> {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    let known = unsafe { libc::getrlimit(resource, &mut limit) } == 0;
+    (known && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as usize)
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+type Resource = libc::c_int;
+
+/// The mappings of the process; 0 where that cannot be seen.
+pub(crate) fn mappings() -> usize {
+    let mut lines = 0;
+    read("/proc/self/maps", |part| {
+        lines += part.iter().filter(|byte| **byte == b'\n').count();
+    });
+    lines
+}
+
+/// Reads a file piece by piece: it may be long, and memory may be what is missing.
+fn read(path: &str, mut visit: impl FnMut(&[u8])) {
+    let Ok(mut file) = std::fs::File::open(path) else {
+        return;
+    };
+    let mut buffer = [0; 16 << 10];
+    while let Ok(n @ 1..) = file.read(&mut buffer) {
+        visit(&buffer[..n]);
+    }
+}
+
+fn text(path: &str) -> String {
+    let mut text = Vec::new();
+    read(path, |part| text.extend_from_slice(part));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn number(path: &str) -> Option<usize> {
+    text(path).trim().parse().ok()
+}
+
+/// A field in kB, in bytes.
+fn status(path: &str, field: &str) -> Option<usize> {
+    let text = text(path);
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+    let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}

@@ -1,0 +1,5 @@
+//go:build !wasmer_bounded
+
+package wasmer
+
+const defaultMemories = ReservedMemories
