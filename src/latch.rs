@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Added while the memory moves; the rest counts the accesses. The Go side counts itself in and out, and stays out while
-/// this is set.
+/// Added when a move begins, and again when it ends: so this bit is set while the memory moves, those above count the moves, and
+/// those below the accesses. The Go side counts itself in and out, and stays out while this bit is set.
 pub const WASMERGO_LATCH_MOVING: u64 = 0x1_0000_0000;
 
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Latch {
         struct Open<'a>(&'a Latch);
         impl Drop for Open<'_> {
             fn drop(&mut self) {
-                self.0.0.fetch_sub(WASMERGO_LATCH_MOVING, Ordering::SeqCst);
+                self.0.0.fetch_add(WASMERGO_LATCH_MOVING, Ordering::SeqCst);
             }
         }
 
@@ -31,8 +31,8 @@ impl Latch {
         let _open = Open(self);
         // Accesses are short, but who is at one may have been stopped by the system.
         for turn in 0.. {
-            match self.0.load(Ordering::SeqCst) {
-                WASMERGO_LATCH_MOVING => break,
+            match self.0.load(Ordering::SeqCst) % WASMERGO_LATCH_MOVING {
+                0 => break,
                 _ if turn < 100 => std::hint::spin_loop(),
                 _ if turn < 200 => thread::yield_now(),
                 _ => thread::sleep(Duration::from_micros(50)),

@@ -38,6 +38,8 @@ type Memory struct {
 	closed atomic.Bool
 	// shown is where the memory lay when its bytes were shown last.
 	shown atomic.Uintptr
+	// tracker knows what DirtyPages compares with; nil if it is off. It belongs to who holds the store.
+	tracker *dirtyTracker
 }
 
 // NewMemory makes a memory of minPages to maxPages pages of 64 KiB, to be imported. The first instantiation that

@@ -65,6 +65,8 @@ type Store struct {
 	exits atomic.Pointer[exitedInstance]
 	// processes are the guests with WASI, whose files are closed with the store.
 	processes []*wasip1.Process
+	// trackers are those of memories whose dirty pages are tracked.
+	trackers []*dirtyTracker
 
 	// users counts the open instances and memories of a private store, which ends with the last.
 	users   atomic.Int64
@@ -267,7 +269,10 @@ func (s *Store) freeIfUnused() {
 			for _, process := range s.processes {
 				process.Close()
 			}
-			s.processes = nil
+			for _, tracker := range s.trackers {
+				tracker.watch.close()
+			}
+			s.processes, s.trackers = nil, nil
 			freeStore(storeParts{s.ptr, s.slot})
 			if s.engine != nil && !s.engine.shared {
 				s.engine.children.remove(s.self)

@@ -41,9 +41,9 @@ type Latch struct{ state atomic.Uint64 }
 
 // Enter waits for a move under way. Leave must follow soon: it is waited for.
 func (l *Latch) Enter() {
-	for l.state.Add(1) >= C.WASMERGO_LATCH_MOVING {
+	for l.state.Add(1)&C.WASMERGO_LATCH_MOVING != 0 {
 		l.Leave()
-		for l.state.Load() >= C.WASMERGO_LATCH_MOVING {
+		for l.state.Load()&C.WASMERGO_LATCH_MOVING != 0 {
 			runtime.Gosched()
 		}
 	}
@@ -51,6 +51,9 @@ func (l *Latch) Enter() {
 
 // Leave ends what Enter began.
 func (l *Latch) Leave() { l.state.Add(^uint64(0)) }
+
+// Moves counts the moves that began or ended.
+func (l *Latch) Moves() uint64 { return l.state.Load() / C.WASMERGO_LATCH_MOVING }
 
 // MemoryStats tells about all memories of the process.
 type MemoryStats struct {

@@ -48,8 +48,8 @@
 #define WASMERGO_INTERRUPTED 3
 
 /*
- Added while the memory moves; the rest counts the accesses. The Go side counts itself in and out, and stays out while
- this is set.
+ Added when a move begins, and again when it ends: so this bit is set while the memory moves, those above count the moves, and
+ those below the accesses. The Go side counts itself in and out, and stays out while this bit is set.
  */
 #define WASMERGO_LATCH_MOVING 4294967296
 
