@@ -1,11 +1,12 @@
 //! Engines: how modules are compiled. Each module gets a wasmer engine of its own, because wasmer frees machine code
 //! only with the engine, and because a panic in a compiler poisons one.
 
-use crate::bytes::wasmergo_bytes;
+use crate::bytes::{borrow, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
 use crate::guard::{fallible, infallible, silence_panics};
 use crate::interrupt::Flag;
+use crate::metering::{Charges, Metering, wasmergo_cost, wasmergo_metering};
 use crate::module::Compiled;
 use crate::prepare::Notes;
 use crate::results::ResultsInGlobals;
@@ -42,6 +43,7 @@ pub struct wasmergo_engine_config {
     /// The features that modules may use (bits as in `feature.rs`), or `WASMERGO_FEATURES_DEFAULT`.
     pub features: u64,
     pub limits: wasmergo_limits,
+    pub metering: wasmergo_metering,
 }
 
 /// Bounds for guests.
@@ -66,12 +68,16 @@ pub struct wasmergo_engine {
     threads: Option<NonZero<usize>>,
     pub(crate) features: FeatureSet,
     pub(crate) limits: wasmergo_limits,
+    pub(crate) metering: Option<Arc<Metering>>,
     target: Target,
     forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
 }
 
 impl wasmergo_engine {
-    pub(crate) fn new(config: &wasmergo_engine_config) -> Result<Self, Error> {
+    pub(crate) fn new(
+        config: &wasmergo_engine_config,
+        costs: &[wasmergo_cost],
+    ) -> Result<Self, Error> {
         let compiler = compiler(config.compiler)?;
         let supported = feature::supported(compiler);
         let features = match config.features {
@@ -95,14 +101,23 @@ impl wasmergo_engine {
             threads: NonZero::new(config.compile_threads as usize),
             features,
             limits: config.limits,
+            metering: Metering::new(&config.metering, costs),
             target: Target::default(),
             forwarders: Mutex::default(),
         })
     }
 
     /// A wasmer engine for one module. It may use all features: which ones a module may use is checked before.
-    pub(crate) fn wasmer_engine(&self, notes: &Notes) -> Result<Engine, Error> {
+    pub(crate) fn wasmer_engine(
+        &self,
+        notes: &Notes,
+        charges: Option<Charges>,
+    ) -> Result<Engine, Error> {
         let mut config = configure(self.compiler, self.threads)?;
+        // First, so that it counts what the module has, not what is added.
+        if let Some(charges) = charges {
+            config.push_middleware(Arc::new(charges));
+        }
         let tables = notes.tables.clone();
         if !tables.is_empty() {
             config.push_middleware(Arc::new(SharedTables(tables.clone())));
@@ -141,7 +156,7 @@ impl wasmergo_engine {
         let text = crate::host::forwarder(ty);
         let binary = validate::binary(text.as_bytes())?;
         validate::validate(&binary, self)?;
-        let module = Compiled::new(&binary, self, Flag::NONE)?;
+        let module = Compiled::new(&binary, self, None, Flag::NONE)?; // what it does is not the guest's
         known().insert(ty.clone(), module.clone());
         Ok(module)
     }
@@ -153,7 +168,7 @@ impl wasmergo_engine {
     /// What an artifact must have in common with this engine to be loaded by it.
     pub(crate) fn fingerprint(&self) -> String {
         format!(
-            "{}/{}/{}/{:?}/{:x}{}",
+            "{}/{}/{}/{:?}/{:x}{}/{}",
             env!("WASMERGO_BUILD_ID"),
             self.compiler,
             self.target.triple(),
@@ -163,7 +178,10 @@ impl wasmergo_engine {
                 "/bounded"
             } else {
                 ""
-            }
+            },
+            self.metering
+                .as_ref()
+                .map_or("unmetered", |metering| metering.fingerprint())
         )
     }
 }
@@ -238,18 +256,20 @@ pub extern "C" fn wasmergo_compiler_available(code: u32) -> bool {
     infallible(|| compiler(code).is_ok())
 }
 
-/// Makes an engine; owned by the caller.
+/// Makes an engine; owned by the caller. `costs` are for its metering.
 ///
 /// # Safety
-/// `config` and `out` are valid.
+/// `config` and `out` are valid, `costs` holds `len` elements.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_engine_new(
     config: &wasmergo_engine_config,
+    costs: *const wasmergo_cost,
+    len: usize,
     out: *mut *mut wasmergo_engine,
 ) -> wasmergo_bytes {
     silence_panics();
     fallible(|| {
-        let engine = Arc::new(wasmergo_engine::new(config)?);
+        let engine = Arc::new(wasmergo_engine::new(config, unsafe { borrow(costs, len) })?);
         wasmer_vm::init_traps();
         crate::stack::prepare();
         crate::signal::prepare();

@@ -4,11 +4,12 @@ use crate::bytes::{Encoder, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard;
+use crate::meter::WASMERGO_TRAP_COST_LIMIT;
 use crate::store::wasmergo_store;
 use crate::{externref, stack, thread, types};
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
-use wasmer_types::RawValue;
+use wasmer_types::{RawValue, TrapCode};
 use wasmer_vm::{Trap, VMCallerCheckedAnyfunc, VMConfig, catch_traps};
 
 /// The call succeeded.
@@ -129,7 +130,10 @@ where
     }
     match result {
         Ok(Ok(())) => WASMERGO_OK,
-        Ok(Err(_)) if call.interrupted.get() => WASMERGO_INTERRUPTED,
+        Ok(Err(_)) if call.interrupted.get() => {
+            store.meter.take_exceeded(); // it may have been about to end for this
+            WASMERGO_INTERRUPTED
+        }
         Ok(Err(error)) => failed(store, error.into()),
         Err(payload) => failed(store, guard::caught(payload)),
     }
@@ -142,9 +146,12 @@ fn too_deep(store: &wasmergo_store) -> u32 {
 }
 
 #[cold]
-fn failed(store: &wasmergo_store, error: Error) -> u32 {
+fn failed(store: &wasmergo_store, mut error: Error) -> u32 {
     if error.kind == wasmergo_error_kind::Host {
         return WASMERGO_HOST_FAILED;
+    }
+    if error.trap_code == TrapCode::UnreachableCodeReached as u32 && store.meter.take_exceeded() {
+        error.trap_code = WASMERGO_TRAP_COST_LIMIT;
     }
     store.error.replace(Some(error));
     WASMERGO_FAILED

@@ -7,6 +7,7 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::{fallible, guard};
 use crate::instance::wasmergo_instance;
+use crate::meter::Meter;
 use crate::native::{Native, wasmergo_native};
 use crate::store::wasmergo_store;
 use crate::{stack, thread};
@@ -58,6 +59,9 @@ struct HostFunction {
     thread: *const AtomicUsize,
     function: u32,
     native: Option<Native>,
+    /// What a call costs, and who pays.
+    cost: u64,
+    meter: *const Meter,
 }
 
 type Context = VMDynamicFunctionContext<HostFunction>;
@@ -76,6 +80,8 @@ pub(crate) fn new(
             thread: store.status.wrapping_add(1).cast(),
             function: import.function,
             native: Native::new(import.native, import.start),
+            cost: import.cost,
+            meter: &store.meter,
         },
     });
     if let Some(native) = &context.ctx.native {
@@ -97,6 +103,9 @@ pub(crate) fn new(
 /// Called by compiled code, on the wasm stack: nothing may be allocated here, and no destructor may be pending when
 /// the guest is unwound.
 unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
+    if context.ctx.cost != 0 {
+        unsafe { &*context.ctx.meter }.charge_host(context.ctx.cost);
+    }
     if let Some(native) = &context.ctx.native
         && unsafe { native.call(values) }
     {
@@ -179,6 +188,7 @@ pub unsafe extern "C" fn wasmergo_function_new(
     params: usize,
     results: usize,
     number: u32,
+    cost: u64,
     out: *mut *const wasmergo_extern,
 ) -> wasmergo_bytes {
     fallible(|| {
@@ -194,6 +204,7 @@ pub unsafe extern "C" fn wasmergo_function_new(
             function: number,
             native: wasmergo_native::None,
             start: 0,
+            cost,
         };
         let instance = wasmergo_instance::create(store, module, &[import])?;
         let function = unsafe { &*instance }.export(0).ok_or_else(|| {
@@ -232,4 +243,6 @@ pub struct wasmergo_import {
     pub function: u32,
     pub native: wasmergo_native,
     pub start: u64,
+    /// What a call of the host function costs.
+    pub cost: u64,
 }

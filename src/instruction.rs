@@ -39,7 +39,7 @@ macro_rules! visitors {
 wasmer::wasmparser::for_each_operator!(visitors);
 
 /// The validator's names have underscores where the text format has dots.
-fn name(operator: &Operator) -> String {
+pub(crate) fn name(operator: &Operator) -> String {
     let name = visitor(operator).trim_start_matches("visit_");
     if let Some((before, after)) = name.split_once("_atomic_") {
         let after = match after

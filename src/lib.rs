@@ -26,7 +26,8 @@ mod artifact;
 mod builtin;
 mod bulk;
 mod bytes;
-#[allow(dead_code)] // profiles and interruption are about to read it
+mod charge;
+#[allow(dead_code)] // profiles are about to read it
 mod code;
 mod element;
 mod engine;
@@ -48,8 +49,11 @@ mod interrupt_step;
 mod latch;
 mod link;
 mod memory;
+mod meter;
+mod metering;
 mod module;
 mod native;
+mod opcode;
 mod prepare;
 mod region;
 mod resource;

@@ -34,6 +34,9 @@ pub(crate) unsafe fn link(
             .artifact
             .instantiate(&module.tunables, &externs, objects)?
     };
+    if module.metered {
+        unsafe { store.meter.connect(&instance, module.info()) };
+    }
     let mut imported = Vec::new();
     for ((item, reference), import) in resolved.into_iter().zip(imports) {
         let VMExtern::Function(handle) = item else {

@@ -2,10 +2,13 @@
 
 use crate::abi::{self, Abi};
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
+use crate::charge::Source;
 use crate::code::{self, Code};
 use crate::engine::{wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
+use crate::meter::CELLS;
+use crate::metering::{Charges, Metering};
 use crate::prepare::{Notes, Prepared, prepare};
 use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
@@ -29,6 +32,8 @@ pub(crate) struct Compiled {
     /// What compiles forwarders, if there may be need of some.
     engine: Option<Arc<wasmergo_engine>>,
     pub limits: wasmergo_limits,
+    /// Its code counts; see `metering.rs`.
+    pub metered: bool,
     pub tunables: GuestTunables,
     _engine: Engine,
 }
@@ -38,6 +43,7 @@ impl Compiled {
     pub fn new(
         binary: &[u8],
         engine: &wasmergo_engine,
+        metering: Option<&Arc<Metering>>,
         stop: interrupt::Flag,
     ) -> Result<Arc<Self>, Error> {
         let malformed = |error: BinaryReaderError| {
@@ -50,7 +56,17 @@ impl Compiled {
         if Abi::from(engine.compiler) == Abi::Singlepass {
             notes.results = ImportWithResults::all(binary).map_err(malformed)?;
         }
-        let wasmer_engine = engine.wasmer_engine(&notes)?;
+        let mut charges = None;
+        let mut source = None;
+        if let Some(metering) = metering {
+            let read = Arc::new(Source::read(&prepared).map_err(malformed)?);
+            for import in &mut notes.results {
+                import.global += CELLS as u32;
+            }
+            charges = Some(Charges::new(metering, &read));
+            source = Some(read);
+        }
+        let wasmer_engine = engine.wasmer_engine(&notes, charges)?;
         // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
         let artifact =
             guard(|| Ok(wasmer_engine.compile_with_progress(&prepared, stop.callback())?))
@@ -61,7 +77,15 @@ impl Compiled {
                     ),
                     _ => error,
                 })?;
-        Ok(Self::with_artifact(artifact, notes, wasmer_engine, engine))
+        drop(source);
+        let metered = metering.is_some();
+        Ok(Self::with_artifact(
+            artifact,
+            notes,
+            wasmer_engine,
+            engine,
+            metered,
+        ))
     }
 
     fn with_artifact(
@@ -69,6 +93,7 @@ impl Compiled {
         notes: Notes,
         wasmer_engine: Engine,
         engine: &wasmergo_engine,
+        metered: bool,
     ) -> Arc<Self> {
         let info = artifact.module_info();
         let exports = info.exports.values().copied().collect();
@@ -88,6 +113,7 @@ impl Compiled {
             tunables: engine.tunables(notes.tables.clone()),
             notes,
             limits: engine.limits,
+            metered,
             _engine: wasmer_engine,
         })
     }
@@ -174,7 +200,8 @@ pub unsafe extern "C" fn wasmergo_module_compile(
     fallible(|| {
         let binary = validate::binary(unsafe { borrow(bytes, len) })?;
         validate::validate(&binary, engine)?;
-        let compiled = Compiled::new(&binary, engine, unsafe { interrupt::Flag::new(stop) })?;
+        let stop = unsafe { interrupt::Flag::new(stop) };
+        let compiled = Compiled::new(&binary, engine, engine.metering.as_ref(), stop)?;
         unsafe { write(out, compiled, engine) };
         Ok(())
     })
@@ -195,11 +222,12 @@ pub unsafe extern "C" fn wasmergo_module_deserialize(
         let payload = artifact::open(unsafe { borrow(bytes, len) }, &engine.fingerprint())?;
         let damaged = || Error::new(wasmergo_error_kind::Incompatible, "truncated artifact");
         let (notes, payload) = Notes::decode(payload).ok_or_else(damaged)?;
-        let wasmer_engine = engine.wasmer_engine(&Notes::default())?;
+        let wasmer_engine = engine.wasmer_engine(&Notes::default(), None)?;
         let artifact = unsafe { wasmer_engine.deserialize(payload.to_vec().into())? };
         crate::signature::SignatureTable::default()
             .insert_all(artifact.module_info().signatures.values())?;
-        let compiled = Compiled::with_artifact(artifact, notes, wasmer_engine, engine);
+        let metered = engine.metering.is_some();
+        let compiled = Compiled::with_artifact(artifact, notes, wasmer_engine, engine, metered);
         unsafe { write(out, compiled, engine) };
         Ok(())
     })

@@ -8,6 +8,7 @@ use crate::function::Call;
 use crate::guard::{fallible, infallible};
 use crate::instance::wasmergo_instance;
 use crate::interrupt::Interruption;
+use crate::meter::Meter;
 use crate::native::Native;
 use crate::signature::SignatureTable;
 use crate::stack;
@@ -44,6 +45,8 @@ pub struct wasmergo_store {
     externs: Mutex<Externs>,
     /// The error of the last failed call, until the Go side fetches it.
     pub(crate) error: RefCell<Option<Error>>,
+    /// What guests have used up.
+    pub(crate) meter: Meter,
     /// The innermost running call; null if there is none.
     pub(crate) call: Cell<*const Call>,
     pub(crate) interruption: Interruption,
@@ -178,6 +181,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             stack_limit: Cell::new(0),
             externs: Mutex::default(),
             error: RefCell::default(),
+            meter: Meter::new(),
             call: Cell::new(std::ptr::null()),
             interruption: Interruption::default(),
             status: std::ptr::null_mut(),

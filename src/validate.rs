@@ -265,7 +265,7 @@ mod tests {
     use crate::engine::{wasmergo_engine_config, wasmergo_limits};
 
     fn engine() -> std::sync::Arc<wasmergo_engine> {
-        let engine = wasmergo_engine::new(&wasmergo_engine_config {
+        let config = wasmergo_engine_config {
             compiler: wasmergo_compiler::Cranelift as u32,
             compile_threads: 0,
             features: feature::WASMERGO_FEATURES_DEFAULT,
@@ -275,8 +275,9 @@ mod tests {
                 stack_size: 1 << 20,
                 bounded_memories: false,
             },
-        });
-        std::sync::Arc::new(engine.unwrap())
+            metering: Default::default(),
+        };
+        std::sync::Arc::new(wasmergo_engine::new(&config, &[]).unwrap())
     }
 
     #[test]

@@ -25,6 +25,9 @@ func newCLICache(folder string, wasm []byte, engine *Engine) *cliCache {
 	}
 	digest := sha256.New()
 	fmt.Fprintf(digest, "%v\n%v\n%v\n%v\n%v\n%v\n", engine.Compiler(), engine.Memories(), Version(), EngineVersion(), Target(), BuildID())
+	metering := engine.config.Metering
+	metering.Limit = 0 // it is not part of the code
+	fmt.Fprintf(digest, "%v\n", metering)
 	digest.Write(wasm)
 	cache := &cliCache{engine: engine, folder: folder}
 	digest.Sum(cache.key[:0])

@@ -86,6 +86,8 @@ type EngineConfig struct {
 	// MaxInstances bounds how many instances may be made in one store, closed ones included, which stay there until the
 	// store is closed; 0 means no bound. One more is ErrResource.
 	MaxInstances int
+	// Metering makes code count what it executes, and stop at a limit; the zero value does not. See Meter.
+	Metering Metering
 }
 
 const (
@@ -148,12 +150,18 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	metering, err := config.Metering.check()
+	if err != nil {
+		return nil, err
+	}
+	config.Metering = metering
 	config = config.withDefaults()
 	options := ffi.EngineConfig{
 		Compiler: uint32(config.Compiler), CompileThreads: uint32(config.CompileThreads),
 		Features:    ffi.DefaultFeatures,
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
 		StackSize: uint64(config.StackSize), BoundedMemories: config.Memories == BoundedMemories,
+		Metering: metering.ffi(),
 	}
 	if config.Features.unknown() {
 		return nil, fmt.Errorf("%w: engine: EngineConfig.Features holds a feature that is not known here", ErrUnsupported)

@@ -147,6 +147,7 @@ const (
 	TrapUncaughtException   TrapCode = 11
 	TrapNullExceptionRef    TrapCode = 12
 	TrapReadonlyTable       TrapCode = 15
+	TrapCostLimit           TrapCode = ffi.TrapCostLimit
 	TrapUnknown             TrapCode = ffi.NoTrapCode
 	trapYieldOutsideOfAsync TrapCode = 13
 	trapHostInterrupt       TrapCode = 14
@@ -167,6 +168,7 @@ var trapMessages = map[TrapCode]string{
 	TrapUncaughtException:   "uncaught exception",
 	TrapNullExceptionRef:    "null exception reference",
 	TrapReadonlyTable:       "read-only table modified",
+	TrapCostLimit:           "cost limit exceeded",
 	trapYieldOutsideOfAsync: "asynchronous yield",
 	trapHostInterrupt:       "interrupted",
 }

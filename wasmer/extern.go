@@ -127,5 +127,5 @@ func (t *Tag) resolve(*Instance) (ffi.Import, error) {
 
 func (h *hostDefinition) resolve(importer *Instance) (ffi.Import, error) {
 	number := importer.store.addHost(h, Caller{instance: importer, store: importer.store})
-	return ffi.Import{Function: number}, nil
+	return ffi.Import{Function: number, Cost: h.cost}, nil
 }

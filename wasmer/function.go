@@ -300,7 +300,7 @@ func (f *Function) make() error {
 	}
 	defer release()
 	number := f.store.addHost(f.host, Caller{store: f.store})
-	item, err := f.store.ptr.NewFunction(engine, types, len(f.typ.Params), number)
+	item, err := f.store.ptr.NewFunction(engine, types, len(f.typ.Params), number, f.host.cost)
 	if err != nil {
 		f.store.hosts = f.store.hosts[:number]
 		return translate("function", err)

@@ -160,6 +160,9 @@ func (s *Store) link(i *Instance, module *ffi.Module, imports *Imports) error {
 		return fmt.Errorf("%w: instantiate: the store has %d instances, the limit of EngineConfig.MaxInstances",
 			ErrResource, s.instances)
 	}
+	if err := s.meter.admit(i.module.engine); err != nil {
+		return err
+	}
 	list, err := imports.resolve(i)
 	if err != nil {
 		return err

@@ -59,6 +59,8 @@ type Store struct {
 	hosts   []*hostFunction
 	// externrefs are the Go values that guests hold.
 	externrefs externrefs
+	// meter has a lock of its own.
+	meter Meter
 	// instances counts those that were made.
 	instances int
 	// exits are the instances that have exited during the call that holds the store.
@@ -106,7 +108,10 @@ func NewStore(engine *Engine) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.adopt(engine); err != nil {
+	if err = s.adopt(engine); err == nil {
+		err = s.meter.admit(engine)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -124,6 +129,7 @@ func newStore(stackSize int) (*Store, error) {
 		ptr: ptr, slot: slot, status: scratch.Status, hostThread: scratch.HostThread,
 		running: scratch.Running, number: scratch.Number, scratch: scratch.Slots,
 	}
+	s.meter.init(s)
 	s.cleanup = runtime.AddCleanup(s, freeStore, storeParts{ptr, slot})
 	return s, nil
 }
@@ -273,6 +279,7 @@ func (s *Store) freeIfUnused() {
 				tracker.watch.close()
 			}
 			s.processes, s.trackers = nil, nil
+			s.meter.settle()
 			freeStore(storeParts{s.ptr, s.slot})
 			if s.engine != nil && !s.engine.shared {
 				s.engine.children.remove(s.self)

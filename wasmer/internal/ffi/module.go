@@ -32,6 +32,7 @@ type EngineConfig struct {
 	MemoryPages, TableElements uint32
 	StackSize                  uint64
 	BoundedMemories            bool
+	Metering                   Metering
 }
 
 // DefaultFeatures stands for the compiler's.
@@ -44,7 +45,9 @@ func SupportedFeatures(compiler uint32) uint64 {
 
 // NewEngine makes an engine, to be freed by Delete.
 func NewEngine(options EngineConfig) (*Engine, error) {
+	metering, costs := options.Metering.c()
 	config := C.wasmergo_engine_config{
+		metering:        metering,
 		compiler:        C.uint32_t(options.Compiler),
 		compile_threads: C.uint32_t(options.CompileThreads),
 		features:        C.uint64_t(options.Features),
@@ -56,7 +59,7 @@ func NewEngine(options EngineConfig) (*Engine, error) {
 		},
 	}
 	var out *C.wasmergo_engine
-	if err := err(C.wasmergo_engine_new(&config, &out)); err != nil {
+	if err := err(C.wasmergo_engine_new(&config, unsafe.SliceData(costs), C.size_t(len(costs)), &out)); err != nil {
 		return nil, err
 	}
 	return (*Engine)(unsafe.Pointer(out)), nil

@@ -90,13 +90,13 @@ func (s *Store) NewGlobal(valueType uint8, mutable bool) (*Extern, error) {
 	return (*Extern)(unsafe.Pointer(out)), err(e)
 }
 
-// NewFunction makes a function that calls the host function of this number. Its types are those of the parameters, then
+// NewFunction makes a function that calls the host function of this number, at this cost. Its types are those of the parameters, then
 // those of the results.
-func (s *Store) NewFunction(engine *Engine, types []uint8, params int, number uint32) (*Extern, error) {
+func (s *Store) NewFunction(engine *Engine, types []uint8, params int, number uint32, cost uint64) (*Extern, error) {
 	var out *C.wasmergo_extern
 	data, size := borrow(types)
 	e := C.wasmergo_function_new(s.c(), engine.c(),
-		data, C.size_t(params), size-C.size_t(params), C.uint32_t(number), &out)
+		data, C.size_t(params), size-C.size_t(params), C.uint32_t(number), C.uint64_t(cost), &out)
 	return (*Extern)(unsafe.Pointer(out)), err(e)
 }
 
@@ -117,6 +117,8 @@ type Import struct {
 	// Native does the common cases of the host function, with Start as its argument.
 	Native Native
 	Start  uint64
+	// Cost is what a call of the host function costs.
+	Cost uint64
 }
 
 // Native is a host function of which the common cases need no Go.
@@ -134,7 +136,7 @@ func (s *Store) Link(module *Module, imports []Import) (*Instance, error) {
 	for i, item := range imports {
 		list[i] = C.wasmergo_import{
 			item: item.Item.c(), function: C.uint32_t(item.Function), native: C.wasmergo_native(item.Native),
-			start: C.uint64_t(item.Start),
+			start: C.uint64_t(item.Start), cost: C.uint64_t(item.Cost),
 		}
 	}
 	var out *C.wasmergo_instance

@@ -54,6 +54,16 @@
 #define WASMERGO_LATCH_MOVING 4294967296
 
 /*
+ The trap code of a guest that was to be charged more than remained.
+ */
+#define WASMERGO_TRAP_COST_LIMIT 256
+
+/*
+ No opcode.
+ */
+#define WASMERGO_OPCODE_NONE UINT32_MAX
+
+/*
  Slots of the scratch area; each holds one value (16 bytes).
  */
 #define WASMERGO_SCRATCH_SLOTS 2048
@@ -163,6 +173,30 @@ typedef uint32_t wasmergo_compiler;
 #endif // __STDC_VERSION__ >= 202311L
 
 /*
+ Where code counts.
+ */
+enum wasmergo_metering_mode
+#if __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // __STDC_VERSION__ >= 202311L
+ {
+  WASMERGO_METERING_MODE_OFF = 0,
+  /*
+   At the beginning of blocks.
+   */
+  WASMERGO_METERING_MODE_BLOCK = 1,
+  /*
+   Before each instruction that can trap or leave as well.
+   */
+  WASMERGO_METERING_MODE_EXACT = 2,
+};
+#if __STDC_VERSION__ >= 202311L
+typedef enum wasmergo_metering_mode wasmergo_metering_mode;
+#else
+typedef uint32_t wasmergo_metering_mode;
+#endif // __STDC_VERSION__ >= 202311L
+
+/*
  A flag that the Go side raises to have a compilation end; 0 for none.
  */
 typedef struct Flag Flag;
@@ -224,6 +258,24 @@ typedef struct {
 } wasmergo_limits;
 
 /*
+ Whether and how the code of an engine counts. All zero is: not at all.
+ */
+typedef struct {
+  /*
+   A `wasmergo_metering_mode`.
+   */
+  uint32_t mode;
+  /*
+   Opcodes without a cost of their own cost 1 rather than nothing.
+   */
+  bool uniform;
+  /*
+   Instructions are counted besides their cost.
+   */
+  bool instructions;
+} wasmergo_metering;
+
+/*
  Options of an engine, read once by `wasmergo_engine_new`.
  */
 typedef struct {
@@ -240,7 +292,18 @@ typedef struct {
    */
   uint64_t features;
   wasmergo_limits limits;
+  wasmergo_metering metering;
 } wasmergo_engine_config;
+
+/*
+ What an opcode costs, and beyond that each unit of its length if it has one.
+ */
+typedef struct {
+  uint32_t opcode;
+  bool has_cost;
+  uint64_t cost;
+  uint64_t each;
+} wasmergo_cost;
 
 /*
  The Go side's only entry. `values` are 16-byte slots: arguments in, results out; of narrow values only the low
@@ -257,6 +320,10 @@ typedef struct {
   uint32_t function;
   wasmergo_native native;
   uint64_t start;
+  /*
+   What a call of the host function costs.
+   */
+  uint64_t cost;
 } wasmergo_import;
 
 /*
@@ -306,12 +373,15 @@ void wasmergo_bytes_delete(wasmergo_bytes bytes);
 bool wasmergo_compiler_available(uint32_t code);
 
 /*
- Makes an engine; owned by the caller.
+ Makes an engine; owned by the caller. `costs` are for its metering.
 
  # Safety
- `config` and `out` are valid.
+ `config` and `out` are valid, `costs` holds `len` elements.
  */
-wasmergo_bytes wasmergo_engine_new(const wasmergo_engine_config *config, wasmergo_engine **out);
+wasmergo_bytes wasmergo_engine_new(const wasmergo_engine_config *config,
+                                   const wasmergo_cost *costs,
+                                   size_t len,
+                                   wasmergo_engine **out);
 
 /*
  Frees an engine; its modules stay valid.
@@ -443,6 +513,7 @@ wasmergo_bytes wasmergo_function_new(const wasmergo_store *store,
                                      size_t params,
                                      size_t results,
                                      uint32_t number,
+                                     uint64_t cost,
                                      const wasmergo_extern **out);
 
 /*
@@ -553,6 +624,12 @@ wasmergo_bytes wasmergo_memory_grow(const wasmergo_extern *memory,
 wasmergo_bytes wasmergo_memory_show(size_t base);
 
 /*
+ The store's meter: `remaining`, `instructions`, two cells of the code's own, what the host has charged, and whether there is
+ code that counts. They live as long as the store.
+ */
+uint64_t *wasmergo_store_meter(const wasmergo_store *store);
+
+/*
  Translates the text format; binaries are copied as they are.
 
  # Safety
@@ -620,6 +697,19 @@ wasmergo_bytes wasmergo_module_custom_sections(const wasmergo_module *module,
  Frees the module; instances keep what they need of it.
  */
 void wasmergo_module_delete(wasmergo_module *module);
+
+/*
+ The opcode of this name in the text format, as for `WASMERGO_OPCODE_NONE` if there is none.
+
+ # Safety
+ `name` holds `len` bytes.
+ */
+uint32_t wasmergo_opcode_of(const uint8_t *name, size_t len);
+
+/*
+ The name of the opcode in the text format; nothing if there is none.
+ */
+wasmergo_bytes wasmergo_opcode_name(uint32_t opcode);
 
 /*
  The number of the signal that stops guests; 0 before the first engine is made.
