@@ -19,6 +19,12 @@ impl wasmergo_bytes {
     };
 }
 
+impl Default for wasmergo_bytes {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl From<Vec<u8>> for wasmergo_bytes {
     fn from(bytes: Vec<u8>) -> Self {
         let bytes = Box::leak(bytes.into_boxed_slice());
@@ -76,6 +82,10 @@ impl Encoder {
 
     pub fn finish(self) -> wasmergo_bytes {
         self.0.into()
+    }
+
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0
     }
 }
 

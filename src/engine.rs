@@ -44,6 +44,8 @@ pub struct wasmergo_engine_config {
     pub features: u64,
     pub limits: wasmergo_limits,
     pub metering: wasmergo_metering,
+    /// Modules are kept without debug information.
+    pub drop_debug_info: bool,
 }
 
 /// Bounds for guests.
@@ -69,6 +71,7 @@ pub struct wasmergo_engine {
     pub(crate) features: FeatureSet,
     pub(crate) limits: wasmergo_limits,
     pub(crate) metering: Option<Arc<Metering>>,
+    pub(crate) drop_debug_info: bool,
     target: Target,
     forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
 }
@@ -102,6 +105,7 @@ impl wasmergo_engine {
             features,
             limits: config.limits,
             metering: Metering::new(&config.metering, costs),
+            drop_debug_info: config.drop_debug_info,
             target: Target::default(),
             forwarders: Mutex::default(),
         })
@@ -156,7 +160,7 @@ impl wasmergo_engine {
         let text = crate::host::forwarder(ty);
         let binary = validate::binary(text.as_bytes())?;
         validate::validate(&binary, self)?;
-        let module = Compiled::new(&binary, self, None, Flag::NONE)?; // what it does is not the guest's
+        let module = Compiled::new(&binary, self, None, Flag::none())?; // what it does is not the guest's
         known().insert(ty.clone(), module.clone());
         Ok(module)
     }

@@ -3,8 +3,9 @@
 
 use crate::bytes::{Encoder, wasmergo_bytes};
 use crate::feature::WASMERGO_FEATURE_NONE;
+use crate::trace::{self, Trace};
 use std::any::Any;
-use wasmer_compiler::get_trace_and_trapcode;
+use std::sync::Arc;
 use wasmer_types::{CompileError, DeserializeError, MemoryError, TrapCode};
 use wasmer_vm::Trap;
 
@@ -46,15 +47,6 @@ pub const WASMERGO_TRAP_NONE: u32 = u32::MAX;
 pub const WASMERGO_OFFSET_NONE: u64 = u64::MAX;
 
 #[derive(Debug)]
-pub(crate) struct Frame {
-    module: String,
-    function_index: u32,
-    function: String,
-    function_offset: u32,
-    module_offset: u32,
-}
-
-#[derive(Debug)]
 pub(crate) struct Error {
     pub kind: wasmergo_error_kind,
     pub message: String,
@@ -64,7 +56,8 @@ pub(crate) struct Error {
     pub feature: u32,
     /// The instruction that is invalid, in the text format.
     pub instruction: String,
-    pub frames: Vec<Frame>,
+    /// Where it happened.
+    pub trace: Arc<Trace>,
 }
 
 impl Error {
@@ -76,7 +69,7 @@ impl Error {
             offset: WASMERGO_OFFSET_NONE,
             feature: WASMERGO_FEATURE_NONE,
             instruction: String::new(),
-            frames: Vec::new(),
+            trace: Arc::default(),
         }
     }
 
@@ -86,16 +79,10 @@ impl Error {
         offset: usize,
         function: Option<(u32, String)>,
     ) -> Self {
-        let frames = function.map(|(function_index, function)| Frame {
-            module: String::new(),
-            function_index,
-            function,
-            function_offset: 0,
-            module_offset: offset as u32,
-        });
+        let trace = function.map(|(index, name)| Trace::invalid(index, name, offset as u32));
         Self {
             offset: offset as u64,
-            frames: frames.into_iter().collect(),
+            trace: Arc::new(trace.unwrap_or_default()),
             ..Self::new(wasmergo_error_kind::Invalid, message)
         }
     }
@@ -109,7 +96,7 @@ impl Error {
         Self::new(wasmergo_error_kind::Internal, message)
     }
 
-    /// `kind u32, trap u32, offset u64, feature u32, instruction, message, frames { module, index u32, name, function offset u32, offset u32 }*`
+    /// `kind u32, trap u32, offset u64, feature u32, instruction, message`, trace (see `Trace::encode`)
     pub fn encode(&self) -> wasmergo_bytes {
         let mut out = Encoder::default();
         out.u32(self.kind as u32);
@@ -118,14 +105,7 @@ impl Error {
         out.u32(self.feature);
         out.str(&self.instruction);
         out.str(&self.message);
-        out.u32(self.frames.len() as u32);
-        for frame in &self.frames {
-            out.str(&frame.module);
-            out.u32(frame.function_index);
-            out.str(&frame.function);
-            out.u32(frame.function_offset);
-            out.u32(frame.module_offset);
-        }
+        self.trace.encode(&mut out);
         out.finish()
     }
 }
@@ -137,7 +117,7 @@ impl From<Trap> for Error {
         {
             return Self::new(wasmergo_error_kind::Host, "host function failed");
         }
-        let (frames, mut code) = get_trace_and_trapcode(&trap);
+        let (trace, mut code) = trace::of_trap(&trap);
         // wasmer looks at the instruction first, and Singlepass takes a spill for a part of the load around it.
         if let Trap::Wasm {
             signal_trap: Some(TrapCode::StackOverflow),
@@ -152,16 +132,7 @@ impl From<Trap> for Error {
         };
         Self {
             trap_code: code.map_or(WASMERGO_TRAP_NONE, |code: TrapCode| code as u32),
-            frames: frames
-                .iter()
-                .map(|frame| Frame {
-                    module: frame.module_name().to_string(),
-                    function_index: frame.func_index(),
-                    function: frame.function_name().unwrap_or_default().to_string(),
-                    function_offset: frame.func_offset() as u32,
-                    module_offset: frame.module_offset() as u32,
-                })
-                .collect(),
+            trace: Arc::new(trace),
             ..Self::new(wasmergo_error_kind::Trap, message)
         }
     }

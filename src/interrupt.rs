@@ -178,7 +178,9 @@ pub(crate) struct Flag(usize);
 
 impl Flag {
     /// Never raised.
-    pub const NONE: Self = Self(0);
+    pub fn none() -> Self {
+        Self(0)
+    }
 
     /// # Safety
     /// The flag, if it is not null, lives as long as this is used.

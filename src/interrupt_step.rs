@@ -113,11 +113,14 @@ fn interrupt_everywhere(compiler: wasmergo_compiler) {
             memory_pages: 65536,
             table_elements: 1000,
             stack_size: 1 << 20,
+            bounded_memories: false,
         },
+        metering: Default::default(),
+        drop_debug_info: false,
     };
-    let engine = Arc::new(wasmergo_engine::new(&config).unwrap());
+    let engine = Arc::new(wasmergo_engine::new(&config, &[]).unwrap());
     let binary = wasmer::wat2wasm(MODULE.as_bytes()).unwrap();
-    let module = Compiled::new(&binary, &engine, Flag::NONE).unwrap();
+    let module = Compiled::new(&binary, &engine, None, Flag::none()).unwrap();
     let (mut store, mut scratch) = (ptr::null_mut(), ptr::null_mut());
     let failed = unsafe { wasmergo_store_new(0, 0, &mut store, &mut scratch) };
     assert!(failed.data.is_null());

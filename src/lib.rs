@@ -29,6 +29,7 @@ mod bytes;
 mod charge;
 #[allow(dead_code)] // profiles are about to read it
 mod code;
+mod dwarf;
 mod element;
 mod engine;
 mod error;
@@ -62,8 +63,10 @@ mod signal;
 mod signature;
 mod stack;
 mod store;
+mod symbols;
 mod table;
 mod thread;
+mod trace;
 mod tunables;
 mod types;
 mod validate;

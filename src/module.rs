@@ -4,12 +4,13 @@ use crate::abi::{self, Abi};
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::charge::Source;
 use crate::code::{self, Code};
+use crate::dwarf::{Dwarf, Sections};
 use crate::engine::{wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
 use crate::meter::CELLS;
 use crate::metering::{Charges, Metering};
-use crate::prepare::{Notes, Prepared, prepare};
+use crate::prepare::{Notes, prepare};
 use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
 use crate::{artifact, interrupt, types, validate};
@@ -26,6 +27,7 @@ pub(crate) struct Compiled {
     /// In the order of `artifact`'s exports: what an instance looks up.
     pub exports: Vec<ExportIndex>,
     pub notes: Notes,
+    pub dwarf: Arc<Dwarf>,
     pub abi: Abi,
     /// Code outside of the module can call its references, or the other way round.
     pub shares_references: bool,
@@ -49,17 +51,15 @@ impl Compiled {
         let malformed = |error: BinaryReaderError| {
             Error::invalid(error.message(), error.offset() as usize, None)
         };
-        let Prepared {
-            binary: prepared,
-            mut notes,
-        } = prepare(binary).map_err(malformed)?;
+        let mut prepared = prepare(binary).map_err(malformed)?;
+        let mut notes = std::mem::take(&mut prepared.notes);
         if Abi::from(engine.compiler) == Abi::Singlepass {
             notes.results = ImportWithResults::all(binary).map_err(malformed)?;
         }
         let mut charges = None;
         let mut source = None;
         if let Some(metering) = metering {
-            let read = Arc::new(Source::read(&prepared).map_err(malformed)?);
+            let read = Arc::new(Source::read(&prepared.binary).map_err(malformed)?);
             for import in &mut notes.results {
                 import.global += CELLS as u32;
             }
@@ -69,19 +69,24 @@ impl Compiled {
         let wasmer_engine = engine.wasmer_engine(&notes, charges)?;
         // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
         let artifact =
-            guard(|| Ok(wasmer_engine.compile_with_progress(&prepared, stop.callback())?))
+            guard(|| Ok(wasmer_engine.compile_with_progress(&prepared.binary, stop.callback())?))
                 .map_err(|error| match error.kind {
-                    wasmergo_error_kind::Internal => Error::new(
-                        wasmergo_error_kind::Unsupported,
-                        format!("the compiler gave up: {}", error.message),
-                    ),
-                    _ => error,
-                })?;
+                wasmergo_error_kind::Internal => Error::new(
+                    wasmergo_error_kind::Unsupported,
+                    format!("the compiler gave up: {}", error.message),
+                ),
+                _ => error,
+            })?;
         drop(source);
+        let debug = match engine.drop_debug_info {
+            true => Sections::default(),
+            false => prepared.sections(),
+        };
         let metered = metering.is_some();
         Ok(Self::with_artifact(
             artifact,
             notes,
+            debug,
             wasmer_engine,
             engine,
             metered,
@@ -91,6 +96,7 @@ impl Compiled {
     fn with_artifact(
         artifact: Arc<Artifact>,
         notes: Notes,
+        debug: Sections,
         wasmer_engine: Engine,
         engine: &wasmergo_engine,
         metered: bool,
@@ -112,6 +118,7 @@ impl Compiled {
             engine: forwards.then(|| engine.share()),
             tunables: engine.tunables(notes.tables.clone()),
             notes,
+            dwarf: Dwarf::new(debug),
             limits: engine.limits,
             metered,
             _engine: wasmer_engine,
@@ -222,12 +229,17 @@ pub unsafe extern "C" fn wasmergo_module_deserialize(
         let payload = artifact::open(unsafe { borrow(bytes, len) }, &engine.fingerprint())?;
         let damaged = || Error::new(wasmergo_error_kind::Incompatible, "truncated artifact");
         let (notes, payload) = Notes::decode(payload).ok_or_else(damaged)?;
+        let (mut debug, payload) = Sections::decode(payload).ok_or_else(damaged)?;
+        if engine.drop_debug_info {
+            debug = Sections::default();
+        }
         let wasmer_engine = engine.wasmer_engine(&Notes::default(), None)?;
         let artifact = unsafe { wasmer_engine.deserialize(payload.to_vec().into())? };
         crate::signature::SignatureTable::default()
             .insert_all(artifact.module_info().signatures.values())?;
         let metered = engine.metering.is_some();
-        let compiled = Compiled::with_artifact(artifact, notes, wasmer_engine, engine, metered);
+        let compiled =
+            Compiled::with_artifact(artifact, notes, debug, wasmer_engine, engine, metered);
         unsafe { write(out, compiled, engine) };
         Ok(())
     })
@@ -256,7 +268,8 @@ pub unsafe extern "C" fn wasmergo_module_serialize(
             .artifact
             .serialize()
             .map_err(|error| Error::new(wasmergo_error_kind::Unsupported, error.to_string()))?;
-        let payload = [module.compiled.notes.encode(), payload].concat();
+        let debug = module.compiled.dwarf.sections().encode();
+        let payload = [module.compiled.notes.encode(), debug, payload].concat();
         unsafe { out.write(artifact::seal(&payload, &module.fingerprint).into()) };
         Ok(())
     })

@@ -1,13 +1,14 @@
 //! What is done to a valid binary before a compiler sees it, and what must be remembered of it:
 //!
 //! - Custom sections are left out, but for the names: often most of a binary, and of no use to a compiler, which would hash
-//!   them, copy them, and keep the copy with the module. Debug information (DWARF) is forgotten, the rest kept here.
+//!   them, copy them, and keep the copy with the module. They are kept here, debug information (DWARF) in `dwarf.rs`.
 //! - The start function is hidden: wasmer would run it before data that it cannot initialize itself; see `instance.rs`.
 //! - Exported tables that cannot grow are noted; see `table.rs`.
 //! - Imported functions that may be referred to are noted; see `abi.rs`.
 //! - Elements that are the value of an imported global become null, and are noted: wasmer knows constants only; see
 //!   `element.rs`.
 
+use crate::dwarf::Sections;
 use crate::element::{self, GlobalElement};
 use crate::results::ImportWithResults;
 use crate::table::FixedTable;
@@ -20,6 +21,22 @@ use wasmer_types::{FunctionIndex, FunctionType, ModuleInfo};
 pub(crate) struct Prepared<'a> {
     pub binary: Cow<'a, [u8]>,
     pub notes: Notes,
+    /// The debug sections that tell lines, and where the code section's contents begin.
+    pub debug: Vec<(&'a str, &'a [u8])>,
+    pub code: u32,
+}
+
+impl Prepared<'_> {
+    /// A copy of the debug sections.
+    pub fn sections(&self) -> Sections {
+        let all = self.debug.iter();
+        Sections {
+            code: self.code,
+            all: all
+                .map(|(name, data)| (name.to_string(), data.to_vec()))
+                .collect(),
+        }
+    }
 }
 
 /// What wasmer is not told; an artifact carries it.
@@ -32,7 +49,7 @@ pub(crate) struct Notes {
     pub references: Vec<u32>,
     /// The imported functions with several results that the compiler cannot import as they are.
     pub results: Vec<ImportWithResults>,
-    /// The custom sections, without debug information.
+    /// The custom sections, without the debug information that follows the code.
     pub sections: Vec<(String, Vec<u8>)>,
 }
 
@@ -145,6 +162,7 @@ impl Notes {
 /// Prepares a valid binary. Sections before the code keep their places, so offsets of instructions stay what they are.
 pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> {
     let (mut kept, mut position, mut after_code) = (Vec::new(), 8, false);
+    let (mut debug, mut code) = (Vec::new(), 0);
     let (mut notes, mut start_section) = (Notes::default(), None);
     let (mut sizes, mut nulls) = (Vec::new(), Vec::new());
     let (mut imported, mut imported_functions) = (0, 0);
@@ -212,17 +230,20 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
         let end = range.end as usize;
         let mut keep = true;
         if let Payload::CustomSection(section) = &payload {
-            let debug = after_code && section.name().starts_with(".debug_");
-            if !debug {
+            if !after_code || !section.name().starts_with(".debug_") {
                 let (name, contents) = (section.name().to_string(), section.data().to_vec());
                 notes.sections.push((name, contents));
+            } else if Sections::is_wanted(section.name()) {
+                debug.push((section.name(), section.data()));
             }
             keep = !after_code || section.name() == "name";
         }
         if keep {
             kept.push(position..end);
         }
-        after_code |= matches!(payload, Payload::CodeSectionStart { .. });
+        if let Payload::CodeSectionStart { range, .. } = &payload {
+            (after_code, code) = (true, range.start as u32);
+        }
         position = end;
     }
     notes.references.retain(|index| *index < imported_functions);
@@ -237,7 +258,12 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
     if let Some(body) = start_section {
         hide(binary.to_mut(), body);
     }
-    Ok(Prepared { binary, notes })
+    Ok(Prepared {
+        binary,
+        notes,
+        debug,
+        code,
+    })
 }
 
 fn strip<'a>(binary: &'a [u8], kept: &[std::ops::Range<usize>]) -> Cow<'a, [u8]> {

@@ -276,6 +276,7 @@ mod tests {
                 bounded_memories: false,
             },
             metering: Default::default(),
+            drop_debug_info: false,
         };
         std::sync::Arc::new(wasmergo_engine::new(&config, &[]).unwrap())
     }
@@ -287,10 +288,7 @@ mod tests {
         let error = validate(&binary, &engine()).unwrap_err();
         assert_eq!(error.kind, wasmergo_error_kind::Invalid);
         assert!(error.offset > 8, "{error:?}");
-        assert!(
-            format!("{:?}", error.frames).contains("broken"),
-            "{error:?}"
-        );
+        assert!(format!("{:?}", error.trace).contains("broken"), "{error:?}");
     }
 
     #[test]

@@ -35,8 +35,7 @@ func cliExplain(title string, err error) error {
 		// Where the text parser points at a place, it lacks the file's name.
 		message = strings.Replace(strings.TrimPrefix(message, "compile: "), "--> text:", "--> "+title+":", 1)
 	case errors.As(err, &trap):
-		message, _, _ = strings.Cut(message, "\n\tat ")
-		message += cliFrames(trap.Frames)
+		message = trap.headline() + trap.stackTrace(20, 5)
 	}
 	return fmt.Errorf("%s: %s", title, message)
 }
@@ -44,22 +43,6 @@ func cliExplain(title string, err error) error {
 // cliHint adds what to do about an error.
 func cliHint(err error, format string, args ...any) error {
 	return fmt.Errorf("%w\nHint: %s", err, fmt.Sprintf(format, args...))
-}
-
-// cliFrames shows both ends of a stack, which can be thousands of functions deep.
-func cliFrames(stack []Frame) string {
-	const first, last = 20, 5
-	var b strings.Builder
-	for i, frame := range stack {
-		left := len(stack) - first - last
-		switch {
-		case i < first || i >= len(stack)-last || left == 1:
-			fmt.Fprintf(&b, "\n\tat %s", frame)
-		case i == first:
-			fmt.Fprintf(&b, "\n\t... %d more", left)
-		}
-	}
-	return b.String()
 }
 
 // cliPrintable escapes what a terminal would obey: names in modules are anything.

@@ -169,7 +169,7 @@ func TestCLIRunReadsStdin(t *testing.T) {
 func TestCLIRunWithoutInvokeCallsStart(t *testing.T) {
 	require.Equal(t, cliResult{0, "", ""}, cliExecute(`(module (func (export "_start")))`, "run", "-"))
 	requireCLIFailure(t, cliExecute(`(module (func $go (export "_start") unreachable))`, "run", "-"), 134,
-		`stdin: calling "_start": trap: unreachable`, "\n\tat go ")
+		`stdin: calling "_start": module[] function[go] failed: wasm error: unreachable`, "\n\t.go()\n")
 	requireCLIFailure(t, cliExecute(`(module (func (export "_start") (param i32)))`, "run", "-"), 2,
 		`"_start" is given 0 arguments, but takes 1`)
 }
@@ -227,13 +227,17 @@ func TestCLITrapsEndInStatus134WithMessageAndFrames(t *testing.T) {
 			"stack_overflow":      "call stack exhausted",
 		} {
 			t.Run(compiler.String()+" "+function, func(t *testing.T) {
-				parts := []string{fmt.Sprintf("%s: calling %q: trap: %s\n", traps, function, message)}
+				parts := []string{fmt.Sprintf("%s: calling %q: ", traps, function)}
+				failed := func(function string) string {
+					return fmt.Sprintf("module[traps] function[%s] failed: wasm error: %s\nwasm stack trace:\n", function, message)
+				}
 				switch function {
 				case "unreachable":
-					parts = append(parts, "\tat inner (traps[4]:0x", "\n\tat middle (traps[3]:0x", "\n\tat outer (traps[2]:0x")
+					parts = append(parts, failed("outer"), "\ttraps.inner()\n\t\t0x", "\n\ttraps.middle()\n\t\t0x", "\n\ttraps.outer()\n\t\t0x")
 				case "stack_overflow": // has no frames
+					parts = append(parts, "wasm error: "+message+"\n")
 				default:
-					parts = append(parts, "\tat "+function+" (traps[")
+					parts = append(parts, failed(function), "\ttraps."+function+"()\n\t\t0x")
 				}
 				r := cliExecute("", "run", traps, "--compiler", compiler.String(), "--invoke", function)
 				requireCLIFailure(t, r, 134, parts...)
@@ -247,21 +251,21 @@ func TestCLIDeepStackIsAbridged(t *testing.T) {
 		(if (i32.eqz (local.get 0)) (then (call $leaf)))
 		(call $r (i32.sub (local.get 0) (i32.const 1)))))`
 	// There are a frame for the leaf, and one for each number down to 0.
-	for depth, lines := range map[string]int{"0": 3, "23": 26, "24": 27, "1000": 27} {
+	for depth, lines := range map[string]int{"0": 6, "23": 52, "24": 54, "1000": 53} {
 		r := cliExecute(text, "run", "-", "--invoke", "r", depth)
-		requireCLIFailure(t, r, 134, "trap: unreachable\n\tat leaf ", "\n\tat r ")
+		requireCLIFailure(t, r, 134, "wasm error: unreachable\nwasm stack trace:\n\t.leaf()\n\t\t0x", "\n\t.r(i32)\n\t\t0x")
 		require.Equal(t, lines, strings.Count(r.stderr, "\n"), r.stderr)
 	}
-	requireCLIFailure(t, cliExecute(text, "run", "-", "--invoke", "r", "1000"), 134, "\n\t... 977 more\n\tat r ")
-	require.NotContains(t, cliExecute(text, "run", "-", "--invoke", "r", "24").stderr, "more", "one would take a line too")
+	requireCLIFailure(t, cliExecute(text, "run", "-", "--invoke", "r", "1000"), 134, "\n\t... and 977 more\n\t.r(i32)\n")
+	require.NotContains(t, cliExecute(text, "run", "-", "--invoke", "r", "24").stderr, "more", "one is shown instead")
 }
 
 func TestCLIFailureOfInstantiationIsToldApart(t *testing.T) {
 	start := cliFixture("start_trap.wat")
 	requireCLIFailure(t, cliExecute("", "run", start, "--invoke", "never"), 134,
-		start+": instantiating: trap: unreachable\n\tat boom (start_trap[0]:0x")
+		start+": instantiating: module[start_trap] function[boom] failed: wasm error: unreachable\nwasm stack trace:\n\tstart_trap.boom()\n\t\t0x")
 	requireCLIFailure(t, cliExecute(`(module (memory 1) (data (i32.const 65536) "x") (func (export "_start")))`, "run", "-"),
-		134, "stdin: instantiating: trap: out of bounds memory access")
+		134, "stdin: instantiating: wasm error: out of bounds memory access")
 }
 
 func TestCLICompilerIsUsedOrRefused(t *testing.T) {

@@ -121,11 +121,11 @@ func TestCLIRunsPrograms(t *testing.T) {
 		},
 		"trap": {
 			guest: cliGuest(`(func $boom (export "_start") unreachable)`), status: 134,
-			stderr: "app.wasm: calling \"_start\": trap: unreachable\n\tat boom ",
+			stderr: "app.wasm: calling \"_start\": module[] function[boom] failed: wasm error: unreachable\nwasm stack trace:\n\t.boom()\n\t\t0x",
 		},
 		"output before a trap": {
 			guest: cliGuest(`(func (export "_start") (drop (call $five)) unreachable)`), status: 134,
-			stdout: "hi\n", stderr: "trap",
+			stdout: "hi\n", stderr: "wasm error: unreachable",
 		},
 		"a function of a program": {guest: cliHello, before: "--invoke five", stdout: "hi\n5\n"},
 		"exit of a function": {
@@ -207,7 +207,7 @@ func TestCLIRunsGuestsOfCompilers(t *testing.T) {
 		{args: "testdata/wasi/cat.wasm testdata/fib.wat", stderr: "cat: testdata/fib.wat: ", status: 1},
 		{args: "--dir testdata:/t:ro testdata/wasi/copyfile.wasm /t/fib.wat /t/new", stderr: "Read-only file system", status: 1},
 		{args: "testdata/wasi/exit.wasm 77", status: 77},
-		{args: "testdata/wasi/abort.wasm", stderr: "trap: unreachable\n\tat ", status: 134},
+		{args: "testdata/wasi/abort.wasm", stderr: "wasm error: unreachable\nwasm stack trace:\n\t.__original_main() i32\n", status: 134},
 		{args: "--timeout 0.3 testdata/wasi/sleep.wasm 20000", stderr: "300ms are over", status: 124},
 		{args: "testdata/wasi/reactor.wasm --invoke add 40 2", stdout: "42\n"},
 	} {

@@ -88,6 +88,9 @@ type EngineConfig struct {
 	MaxInstances int
 	// Metering makes code count what it executes, and stop at a limit; the zero value does not. See Meter.
 	Metering Metering
+	// DropDebugInfo leaves out the debug information (DWARF) of modules, which often is most of a binary. Then stack traces
+	// have no lines, and artifacts are smaller.
+	DropDebugInfo bool
 }
 
 const (
@@ -161,7 +164,7 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		Features:    ffi.DefaultFeatures,
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
 		StackSize: uint64(config.StackSize), BoundedMemories: config.Memories == BoundedMemories,
-		Metering: metering.ffi(),
+		DropDebugInfo: config.DropDebugInfo, Metering: metering.ffi(),
 	}
 	if config.Features.unknown() {
 		return nil, fmt.Errorf("%w: engine: EngineConfig.Features holds a feature that is not known here", ErrUnsupported)

@@ -183,54 +183,18 @@ func (c TrapCode) Error() string {
 // Trap is a guest's abnormal end. errors.Is compares its code: errors.Is(err, wasmer.TrapUnreachable).
 type Trap struct {
 	Code TrapCode
-	// Frames is the guest's call stack, innermost first. A stack overflow has none.
+	// Frames are the guest's call stack, innermost first. A stack overflow has none.
 	Frames []Frame
 	// message is the engine's, for codes that are unknown here.
 	message string
 }
 
 func (t *Trap) Error() string {
-	var b strings.Builder
-	b.WriteString("wasmer: trap: ")
-	if t.Code == TrapUnknown && t.message != "" {
-		b.WriteString(t.message)
-	} else {
-		b.WriteString(t.Code.Error())
-	}
-	const shown = 32
-	for i, frame := range t.Frames {
-		if i == shown {
-			fmt.Fprintf(&b, "\n\t... and %d more", len(t.Frames)-shown)
-			break
-		}
-		fmt.Fprintf(&b, "\n\tat %s", frame)
-	}
-	return b.String()
+	return "wasmer: " + t.headline() + t.stackTrace(32, 0)
 }
 
 // Unwrap gives the code.
 func (t *Trap) Unwrap() error { return t.Code }
-
-// Frame is a function on a guest's call stack.
-type Frame struct {
-	// Module is the module's name in the name section, if any.
-	Module string
-	// FunctionIndex is the function's index, imports counted.
-	FunctionIndex uint32
-	// Function is the function's name in the name section, if any.
-	Function string
-	// FunctionOffset is the position of the instruction in the function, ModuleOffset in the binary. Of code that
-	// Singlepass made they are near the instruction, or the start of the function.
-	FunctionOffset, ModuleOffset uint32
-}
-
-func (f Frame) String() string {
-	name := f.Function
-	if name == "" {
-		name = "<unnamed>"
-	}
-	return fmt.Sprintf("%s (%s[%d]:%#x)", name, f.Module, f.FunctionIndex, f.ModuleOffset)
-}
 
 // CallError is a call that was refused before any guest code ran: wrong number or type of arguments.
 type CallError struct {
@@ -270,15 +234,12 @@ func translate(op string, err error) error {
 			out.Offset = int64(e.Offset)
 		}
 		if len(e.Frames) > 0 {
-			out.FunctionIndex, out.Function = int64(e.Frames[0].FunctionIndex), e.Frames[0].Function
+			f := e.Functions[e.Frames[0].Function]
+			out.FunctionIndex, out.Function = int64(f.Index), f.RawName
 		}
 		return out
 	case ffi.KindTrap:
-		trap := &Trap{Code: TrapCode(e.TrapCode), message: e.Message, Frames: make([]Frame, len(e.Frames))}
-		for i, f := range e.Frames {
-			trap.Frames[i] = Frame(f)
-		}
-		return trap
+		return &Trap{Code: TrapCode(e.TrapCode), message: e.Message, Frames: decodeFrames(e)}
 	case ffi.KindSignatureCollision:
 		return fmt.Errorf("%w: %s: %s", ErrSignatureCollision, op, e.Message)
 	case ffi.KindIncompatible:

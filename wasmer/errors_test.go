@@ -133,8 +133,8 @@ func TestFramesTellModuleAndPosition(t *testing.T) {
 		require.EqualValues(t, strings.Index(string(binary), "\x01\x01\x00\x0b")+2, inner.ModuleOffset)
 		require.EqualValues(t, 1, outer.FunctionIndex)
 		require.Empty(t, outer.Function)
-		require.ErrorContains(t, err, "\n\tat named (sandbox[2]:")
-		require.ErrorContains(t, err, "\n\tat <unnamed> (sandbox[1]:")
+		require.EqualError(t, err, fmt.Sprintf("wasmer: module[sandbox] function[$1] failed: wasm error: unreachable\n"+
+			"wasm stack trace:\n\tsandbox.named()\n\t\t%#x\n\tsandbox.$1()\n\t\t%#x", inner.ModuleOffset, outer.ModuleOffset))
 	})
 }
 

@@ -36,7 +36,7 @@ func TestTypesPrintAsInTheTextFormat(t *testing.T) {
 		"(global i64)":                          wasmer.ExternType{Kind: wasmer.ExternGlobal, Global: wasmer.GlobalType{Value: i64}},
 		"(global (mut i64))":                    wasmer.ExternType{Kind: wasmer.ExternGlobal, Global: wasmer.GlobalType{Value: i64, Mutable: true}},
 		"1 2":                                   limits,
-		"wasmer function (wasmer[3]:0x10)":      stringer("wasmer " + wasmer.Frame{Module: "wasmer", FunctionIndex: 3, Function: "function", ModuleOffset: 16}.String()),
+		"wasmer shop.price(i64) (i64,i64)":      stringer("wasmer " + wasmer.Frame{Module: "shop", Function: "price", Type: wasmer.FunctionType{Params: []wasmer.ValueType{i64}, Results: []wasmer.ValueType{i64, i64}}}.String()),
 		"cranelift singlepass llvm Compiler(9)": stringer(fmt.Sprint(wasmer.Cranelift, wasmer.Singlepass, wasmer.LLVM, wasmer.Compiler(9))),
 	} {
 		require.Equal(t, want, typ.String())

@@ -86,7 +86,7 @@ func TestStatusIsThatOfTheCommand(t *testing.T) {
 	}{
 		"success":      {[]string{"run", fixture("simple.wasm"), "--invoke", "sum", "-5", "47"}, 0, "42\n", ""},
 		"exit":         {[]string{"run", write(t, streaming("")), "ignored"}, 0, "ready\n", ""},
-		"trap":         {[]string{"run", fixture("traps.wasm"), "--invoke", "unreachable"}, 134, "", "\tat inner"},
+		"trap":         {[]string{"run", fixture("traps.wasm"), "--invoke", "unreachable"}, 134, "", "\ttraps.inner()"},
 		"overflow":     {[]string{"run", fixture("traps.wasm"), "--invoke", "stack_overflow"}, 134, "", "call stack exhausted"},
 		"time over":    {[]string{"run", "--timeout", "0.2", write(t, streaming(forever))}, 124, "ready\n", "200ms are over"},
 		"invalid":      {[]string{"validate", "-"}, 1, "", "stdin: empty input"},

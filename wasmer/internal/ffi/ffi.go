@@ -75,19 +75,13 @@ type Error struct {
 	Feature     uint32
 	Instruction string
 	Message     string
-	Frames      []Frame
+	// Functions are those that Frames are of. Trace has the sources; nil if there are none.
+	Functions []TracedFunction
+	Frames    []Frame
+	Trace     *Trace
 }
 
 func (e *Error) Error() string { return e.Message }
-
-// Frame is a frame of a guest's call stack.
-type Frame struct {
-	Module         string
-	FunctionIndex  uint32
-	Function       string
-	FunctionOffset uint32
-	ModuleOffset   uint32
-}
 
 // failure takes over an error's bytes and decodes them; nil for success.
 func failure(bytes C.wasmergo_bytes) *Error {
@@ -97,13 +91,7 @@ func failure(bytes C.wasmergo_bytes) *Error {
 	d := take(bytes)
 	e := &Error{Kind: Kind(d.Uint32()), TrapCode: d.Uint32(), Offset: d.Uint64()}
 	e.Feature, e.Instruction, e.Message = d.Uint32(), d.String(), d.String()
-	e.Frames = make([]Frame, d.Uint32())
-	for i := range e.Frames {
-		e.Frames[i] = Frame{
-			Module: d.String(), FunctionIndex: d.Uint32(), Function: d.String(),
-			FunctionOffset: d.Uint32(), ModuleOffset: d.Uint32(),
-		}
-	}
+	e.decodeTrace(d)
 	return e
 }
 

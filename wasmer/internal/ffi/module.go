@@ -33,6 +33,7 @@ type EngineConfig struct {
 	StackSize                  uint64
 	BoundedMemories            bool
 	Metering                   Metering
+	DropDebugInfo              bool
 }
 
 // DefaultFeatures stands for the compiler's.
@@ -57,6 +58,7 @@ func NewEngine(options EngineConfig) (*Engine, error) {
 			stack_size:       C.uint64_t(options.StackSize),
 			bounded_memories: C.bool(options.BoundedMemories),
 		},
+		drop_debug_info: C.bool(options.DropDebugInfo),
 	}
 	var out *C.wasmergo_engine
 	if err := err(C.wasmergo_engine_new(&config, unsafe.SliceData(costs), C.size_t(len(costs)), &out)); err != nil {

@@ -197,9 +197,9 @@ typedef uint32_t wasmergo_metering_mode;
 #endif // __STDC_VERSION__ >= 202311L
 
 /*
- A flag that the Go side raises to have a compilation end; 0 for none.
+ Frames, innermost first, and the functions that they are of.
  */
-typedef struct Flag Flag;
+typedef struct Trace Trace;
 
 /*
  An engine; immutable, any thread may use it.
@@ -293,6 +293,10 @@ typedef struct {
   uint64_t features;
   wasmergo_limits limits;
   wasmergo_metering metering;
+  /*
+   Modules are kept without debug information.
+   */
+  bool drop_debug_info;
 } wasmergo_engine_config;
 
 /*
@@ -357,7 +361,10 @@ typedef struct {
   uint64_t mappings;
 } wasmergo_memory_stats;
 
-
+/*
+ A trace that sources can be asked of; immutable, any thread may use it.
+ */
+typedef Trace wasmergo_trace;
 
 /*
  Frees what a function of this library returned. Null is allowed.
@@ -796,6 +803,22 @@ uint64_t wasmergo_table_grow(const wasmergo_extern *table,
  An id of the calling thread, unique among live threads.
  */
 size_t wasmergo_thread_id(void);
+
+/*
+ The sources of so many frames from the first on: for each a count, then `{ file, line u32, column u32, function, inlined
+ u8 }*`, innermost first.
+ */
+wasmergo_bytes wasmergo_trace_sources(const wasmergo_trace *trace,
+                                      size_t first,
+                                      size_t count);
+
+/*
+ Frees the trace.
+
+ # Safety
+ It came with an error and is not used again; null is allowed.
+ */
+void wasmergo_trace_delete(const wasmergo_trace *trace);
 
 /*
  The version of this library.
