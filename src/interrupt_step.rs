@@ -130,6 +130,7 @@ fn interrupt_everywhere(compiler: wasmergo_compiler) {
         function: 0,
         native: wasmergo_native::None,
         start: 0,
+        cost: 0,
     };
     let instance = unsafe { &*wasmergo_instance::create(&owned, module, &[import]).unwrap() };
     assert_eq!(

@@ -22,7 +22,7 @@ const asyncWat = `(module
 				(call $fib (i32.sub (local.get 0) (i32.const 1)))))))
 	(func (export "trap") unreachable)
 	(func (export "host") (param i32) (result i32) (call $host (local.get 0)))
-	(func (export "endless") (loop (br 0))))`
+	(func (export "endless") (drop (call $host (i32.const 0))) (loop (br 0))))`
 
 func asyncInstance(t testing.TB, engine *wasmer.Engine, host func(int32) (int32, error)) *wasmer.Instance {
 	return instantiate(t, engine, asyncWat, wasmer.NewImports().Namespace("env").Function("host", host))
@@ -70,9 +70,14 @@ func TestAsyncCallGivesWhatCallReturns(t *testing.T) {
 
 func TestAsyncCallIsCancelled(t *testing.T) {
 	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
-		instance := asyncInstance(t, engine, func(x int32) (int32, error) { return x, nil })
+		running := make(chan struct{}, 2)
+		instance := asyncInstance(t, engine, func(x int32) (int32, error) {
+			running <- struct{}{}
+			return x, nil
+		})
 		endless := function(t, instance, "endless")
 		async := endless.CallAsync(background)
+		<-running
 		waiting := function(t, instance, "fib").CallAsync(background, 1)
 		require.False(t, async.WaitFor(20*time.Millisecond))
 		require.False(t, waiting.WaitFor(-1), "it waits for the store")
