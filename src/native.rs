@@ -1,5 +1,5 @@
 //! The common cases of host functions that guests call very often, without the way to Go. What is unusual about a call is
-//! left to the Go function, and so is every so-manieth call: Go looks whether the guest may go on.
+//! left to the Go function.
 
 use crate::instance::wasmergo_instance;
 use crate::stack;
@@ -19,12 +19,8 @@ pub enum wasmergo_native {
     ClockTimeGet,
 }
 
-/// Each so-manieth call goes to Go.
-const GO: u32 = 256;
-
 pub(crate) struct Native {
     start: u64,
-    calls: Cell<u32>,
     /// The memory that pointers mean; null until the instance is linked.
     memory: Cell<*const VMMemoryDefinition>,
 }
@@ -33,7 +29,6 @@ impl Native {
     pub fn new(kind: wasmergo_native, start: u64) -> Option<Self> {
         (kind == wasmergo_native::ClockTimeGet).then(|| Self {
             start,
-            calls: Cell::new(0),
             memory: Cell::new(ptr::null()),
         })
     }
@@ -62,11 +57,6 @@ impl Native {
     /// Does it, or is false if Go is to do it. Runs on the guest's stack; nothing here has a destructor.
     #[inline]
     pub unsafe fn call(&self, values: *mut RawValue) -> bool {
-        let calls = self.calls.get();
-        self.calls.set(calls.wrapping_add(1));
-        if calls.is_multiple_of(GO) {
-            return false;
-        }
         let (clock, result) = unsafe { ((*values).u32, (*values.add(2)).u32) };
         let Some(now) = self.now(clock) else {
             return false;

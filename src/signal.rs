@@ -11,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 thread_local! {
     /// The system's name for the thread; 0 until it is asked for.
     static THREAD: Cell<usize> = const { Cell::new(0) };
+    /// A signal is being handed to the handler before ours.
+    static FORWARDING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The calling thread, ready to be sent the signal.
@@ -74,12 +76,9 @@ fn action(signal: libc::c_int) -> libc::sigaction {
 fn install() {
     let signal = SIGNAL.load(Ordering::Relaxed);
     let ours = on_signal as *const () as usize;
-    let now = action(signal);
-    if now.sa_sigaction == ours {
+    if action(signal).sa_sigaction == ours {
         return;
     }
-    PREVIOUS_FLAGS.store(now.sa_flags, Ordering::Relaxed);
-    PREVIOUS.store(now.sa_sigaction, Ordering::Release);
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = ours;
@@ -95,7 +94,12 @@ fn install() {
         ] {
             libc::sigdelset(&mut action.sa_mask, fault);
         }
-        libc::sigaction(signal, &action, ptr::null_mut());
+        let mut before: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, &action, &mut before);
+        if before.sa_sigaction != ours {
+            PREVIOUS_FLAGS.store(before.sa_flags, Ordering::Relaxed);
+            PREVIOUS.store(before.sa_sigaction, Ordering::Release);
+        }
     }
 }
 
@@ -135,8 +139,11 @@ pub(crate) unsafe fn fault(address: usize, context: *mut libc::c_void) {
 
 type Handler = unsafe extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
-/// Somebody else's signal of the same number.
+/// Somebody else's signal of the same number. The handler before this one may take it for the one before that.
 unsafe fn on_foreign(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    if FORWARDING.replace(true) {
+        return;
+    }
     let previous = PREVIOUS.load(Ordering::Acquire);
     let flags = PREVIOUS_FLAGS.load(Ordering::Relaxed);
     unsafe {
@@ -153,14 +160,19 @@ unsafe fn on_foreign(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             handler => std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(handler)(signal),
         }
     }
+    FORWARDING.set(false);
 }
 
 #[cfg(target_os = "linux")]
 mod system {
     use std::ptr;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// Tells our signals from others of the same number.
     static MARK: u8 = 0;
+
+    /// Ours have no mark here, because the system has no such call: all that this process sends count as ours.
+    static UNMARKED: AtomicBool = AtomicBool::new(false);
 
     /// The last of the real-time signals that nobody handles, which programs that use some take last. The Go runtime
     /// handles all signals, with one handler: it counts as nobody.
@@ -213,15 +225,22 @@ mod system {
         };
         let sent =
             unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, signal, &info) };
-        // The queue is full, which is bounded for each user, or a sandbox does not know the call.
-        sent == 0 || unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } == 0
+        // A sandbox may not know the call.
+        if sent != 0 && matches!(unsafe { *errno() }, libc::ENOSYS | libc::EPERM) {
+            UNMARKED.store(true, Ordering::Relaxed);
+            return unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } == 0;
+        }
+        // While the queue of signals is full, one of ours may be in it.
+        sent == 0 || unsafe { *errno() } == libc::EAGAIN
     }
 
     pub unsafe fn is_ours(info: *const libc::siginfo_t) -> bool {
         let info = unsafe { &*info.cast::<Info>() };
         match info.code {
             libc::SI_QUEUE => ptr::eq(info.value, &MARK),
-            libc::SI_TKILL => info.process == unsafe { libc::getpid() },
+            libc::SI_TKILL => {
+                UNMARKED.load(Ordering::Relaxed) && info.process == unsafe { libc::getpid() }
+            }
             _ => false,
         }
     }

@@ -78,7 +78,7 @@ func (i *Instance) explainStart(err error) error {
 }
 
 // CloseWithExitCode is Close, and gives the code to all calls that it cuts short, and to later ones, which return *ExitError.
-// The first code stays.
+// The first code stays. Calls under way of instances that import from this one end with it, too.
 func (i *Instance) CloseWithExitCode(code uint32) error {
 	if i != nil && i.store != nil {
 		i.end(&ExitError{Code: code})
@@ -174,7 +174,8 @@ func (i *Instance) end(exit *ExitError) {
 	close(i.ended)
 	i.store.forget(i)
 	if !inside {
-		i.store.stopCallsOf(i)
+		// What has exited takes those with it that may be in its code.
+		i.store.stopCallsOf(func(entry *Instance) bool { return entry == i || !exit.plain && entry.reaches(i) })
 	}
 	if !i.store.private && i.module != nil {
 		i.store.unregister(i)

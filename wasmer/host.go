@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime"
 	"unsafe"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -74,9 +75,16 @@ func enterHost(store uint64, function uint32, values unsafe.Pointer) uint32 {
 	return s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width))
 }
 
+// hostCallsPerTurn is after how many host calls a store lets other goroutines run: to the scheduler a guest that calls the host
+// all the time looks like one that has just begun to, and keeps its processor much longer than others.
+const hostCallsPerTurn = 1 << 13
+
 // runHost calls a host function. Nothing unwinds over the frames of the guest: an error, a panic or the goroutine's
 // end is kept, and the guest ended.
 func (s *Store) runHost(h *hostFunction, values []ffi.Slot) uint32 {
+	if s.hostCalls++; s.hostCalls%hostCallsPerTurn == 0 {
+		runtime.Gosched()
+	}
 	ended := true // the goroutine's end is what neither returns nor panics
 	defer func() {
 		if ended {
@@ -137,6 +145,8 @@ func (s *Store) abandon() {
 	s.gate.close()
 	if s.depth == 1 { // else a host function further out has yet to end
 		s.hostThread.Store(0)
+	} else {
+		s.endNested()
 	}
 	s.leave()
 }

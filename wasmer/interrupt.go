@@ -136,22 +136,22 @@ func (s *Store) isOver(number uint64) bool {
 	return running != number && (running != 0 || !s.gate.held())
 }
 
-// stopCallsOf ends the call under way that entered by the instance, or any if it is nil.
-func (s *Store) stopCallsOf(instance *Instance) {
+// stopCallsOf ends the call under way that entered by an instance of which this is true.
+func (s *Store) stopCallsOf(ended func(entry *Instance) bool) {
 	if s.gate.held() {
-		go s.stopCalls(instance)
+		go s.stopCalls(ended)
 	}
 }
 
-func (s *Store) stopCalls(instance *Instance) {
+func (s *Store) stopCalls(ended func(entry *Instance) bool) {
 	for s.keep() {
-		number, found := s.callOf(instance)
+		number, found := s.callOf(ended)
 		held := s.gate.held()
 		s.unpin()
 		switch {
 		case found:
 			s.stop(number, func() bool {
-				now, found := s.callOf(instance)
+				now, found := s.callOf(ended)
 				return now != number && (found || !s.gate.held() || s.running.Load() != 0)
 			})
 			return
@@ -162,23 +162,20 @@ func (s *Store) stopCalls(instance *Instance) {
 	}
 }
 
-// callOf finds the outermost call that entered by the instance, or any call if that is nil, with the store kept. The number is
-// that of another call if there is none, and 0 if none runs.
-func (s *Store) callOf(instance *Instance) (number uint64, found bool) {
+// callOf finds the outermost call that entered by such an instance, with the store kept. The number is that of another call if
+// there is none, and 0 if none runs.
+func (s *Store) callOf(ended func(entry *Instance) bool) (number uint64, found bool) {
 	number = s.running.Load()
 	if number == 0 {
 		return 0, false
 	}
-	if instance == nil {
-		return number, true
-	}
-	if s.watch.entry.Load() == instance && s.running.Load() == number {
+	if ended(s.watch.entry.Load()) && s.running.Load() == number {
 		return number, true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, call := range s.nested {
-		if call.instance == instance {
+		if ended(call.instance) {
 			return call.number, true
 		}
 	}
@@ -334,6 +331,11 @@ func (s *Store) causeOfStop(ctx context.Context, instance *Instance) error {
 		}
 		if err := call.aroundInstance.ending(); err != nil {
 			return err
+		}
+	}
+	for exited := s.exits.Load(); exited != nil; exited = exited.next {
+		if s.watch.entry.Load().reaches(exited.instance) || instance.reaches(exited.instance) {
+			return exited.instance.exit.Load()
 		}
 	}
 	if s.gate.closed() {

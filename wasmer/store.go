@@ -57,6 +57,8 @@ type Store struct {
 	// failure is what a host function left for the call that it ends.
 	failure failure
 	hosts   []*hostFunction
+	// hostCalls counts the calls of host functions.
+	hostCalls uint64
 	// externrefs are the Go values that guests hold.
 	externrefs externrefs
 	// meter has a lock of its own.
@@ -246,7 +248,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closeInstances()
-	s.stopCallsOf(nil)
+	s.stopCallsOf(func(*Instance) bool { return true })
 	s.freeIfUnused()
 	return nil
 }
