@@ -3,6 +3,7 @@
 
 use crate::bytes::{Encoder, wasmergo_bytes};
 use crate::feature::WASMERGO_FEATURE_NONE;
+use crate::resource;
 use crate::trace::{self, Trace};
 use std::any::Any;
 use std::sync::Arc;
@@ -142,19 +143,27 @@ impl From<Trap> for Error {
 impl From<CompileError> for Error {
     fn from(error: CompileError) -> Self {
         use wasmergo_error_kind::{Compile, Interrupted, Resource, Unsupported};
-        let kind = match error {
+        let kind = match &error {
             CompileError::Resource(_) => Resource,
+            CompileError::Codegen(message) if message.contains("thread pool") => Resource,
             CompileError::Aborted(_) => Interrupted,
             CompileError::MiddlewareError(_) => Compile,
             _ => Unsupported,
         };
-        Self::new(kind, error.to_string())
+        let mut message = error.to_string();
+        if kind == Resource {
+            message.push_str(&resource::limits(0));
+        }
+        Self::new(kind, message)
     }
 }
 
 impl From<DeserializeError> for Error {
     fn from(error: DeserializeError) -> Self {
-        Self::new(wasmergo_error_kind::Incompatible, error.to_string())
+        match error {
+            DeserializeError::Compiler(error) => error.into(),
+            error => Self::new(wasmergo_error_kind::Incompatible, error.to_string()),
+        }
     }
 }
 

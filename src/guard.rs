@@ -2,6 +2,7 @@
 
 use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
+use crate::resource::limits;
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -39,10 +40,24 @@ pub(crate) fn guard<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Err
 pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Error {
     let mut error = Error::panic(payload);
     if let Some(at) = LOCATION.take() {
-        if at.contains("traphandlers.rs") && error.message.contains("Os {") {
-            // wasmer unwraps the system's refusal of a stack.
+        // wasmer unwraps the system's refusal of a stack.
+        let stack = at.contains("traphandlers.rs") && error.message.contains("Os {");
+        if stack || at.contains("src/stack.rs") {
             error.kind = wasmergo_error_kind::Resource;
-            error.message = format!("cannot make a stack for the guest: {}", error.message);
+            error.message = format!(
+                "cannot make a stack for the guest: {}{}",
+                error.message,
+                limits(0)
+            );
+            return error;
+        }
+        if error.message.contains("ThreadPoolBuildError") {
+            error.kind = wasmergo_error_kind::Resource;
+            error.message = format!(
+                "cannot start threads: {}{} (see ulimit -u, the control group's pids.max, and EngineConfig.CompileThreads)",
+                error.message,
+                limits(0)
+            );
             return error;
         }
         error.message = format!("{} ({at})", error.message);
@@ -68,4 +83,22 @@ pub(crate) fn infallible<T: Default>(body: impl FnOnce() -> T) -> T {
 pub extern "C" fn wasmergo_test_panic() -> wasmergo_bytes {
     silence_panics();
     fallible(|| panic!("a panic made by a test"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_is_no_bug() {
+        silence_panics();
+        let panics = |message: &str| -> Result<(), Error> { panic!("{message}") };
+        let error = guard(|| panics("ThreadPoolBuildError { kind: IOError(Os { code: 11 }) }"))
+            .unwrap_err();
+        assert_eq!(error.kind, wasmergo_error_kind::Resource);
+        assert!(error.message.starts_with("cannot start threads"));
+        let error = guard(|| panics("a bug")).unwrap_err();
+        assert_eq!(error.kind, wasmergo_error_kind::Internal);
+        assert!(error.message.starts_with("a bug (") && error.message.contains("guard.rs"));
+    }
 }

@@ -11,6 +11,7 @@ use crate::guard::{fallible, guard, infallible};
 use crate::meter::CELLS;
 use crate::metering::{Charges, Metering};
 use crate::prepare::{Notes, prepare};
+use crate::resource;
 use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
 use crate::{artifact, interrupt, types, validate};
@@ -51,6 +52,7 @@ impl Compiled {
         let malformed = |error: BinaryReaderError| {
             Error::invalid(error.message(), error.offset() as usize, None)
         };
+        resource::room_to_compile(binary.len())?;
         let mut prepared = prepare(binary).map_err(malformed)?;
         let mut notes = std::mem::take(&mut prepared.notes);
         if Abi::from(engine.compiler) == Abi::Singlepass {
@@ -228,6 +230,7 @@ pub unsafe extern "C" fn wasmergo_module_deserialize(
     fallible(|| {
         let payload = artifact::open(unsafe { borrow(bytes, len) }, &engine.fingerprint())?;
         let damaged = || Error::new(wasmergo_error_kind::Incompatible, "truncated artifact");
+        resource::room_to_compile(payload.len())?;
         let (notes, payload) = Notes::decode(payload).ok_or_else(damaged)?;
         let (mut debug, payload) = Sections::decode(payload).ok_or_else(damaged)?;
         if engine.drop_debug_info {

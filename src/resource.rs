@@ -1,13 +1,16 @@
 //! What the system refuses, and which of its limits that is.
 
+use crate::error::{Error, wasmergo_error_kind};
 use std::fmt::Write;
 use std::io::{self, Read};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Address space that is left to others, to Go's heap above all, where the process has a limit: neither Go nor Rust goes on
 /// without memory.
 const SPARE: usize = 128 << 20;
+
+const PAGE: usize = 1 << 16;
 
 /// Address space that memories take, used or not.
 static RESERVED: AtomicUsize = AtomicUsize::new(0);
@@ -37,6 +40,34 @@ pub(crate) fn map(len: usize, access: libc::c_int) -> io::Result<usize> {
     Ok(base)
 }
 
+/// Whether there is still room for the many small things, looked up each so-manieth time: where Rust gets no memory for them it
+/// ends the process.
+pub(crate) fn check() -> Result<(), Error> {
+    const EACH: usize = 64;
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    static SHORT: AtomicBool = AtomicBool::new(false);
+    if COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(EACH) || SHORT.load(Ordering::Relaxed) {
+        let room = has_room(PAGE);
+        SHORT.store(room.is_err(), Ordering::Relaxed);
+        room.map_err(|error| exhausted("go on", &error, PAGE))?;
+    }
+    Ok(())
+}
+
+/// Whether a module of this size can be compiled, or loaded: neither Rust nor the compilers go on without memory. What they
+/// take is estimated, generously.
+pub(crate) fn room_to_compile(len: usize) -> Result<(), Error> {
+    let wanted = (64 << 20) + 32 * len;
+    has_room(wanted).map_err(|error| exhausted("compile", &error, wanted))
+}
+
+/// The error of kind `Resource` for what cannot be done.
+#[cold]
+pub(crate) fn exhausted(what: &str, error: &io::Error, wanted: usize) -> Error {
+    let message = format!("cannot {what}: {}", explain(error, wanted));
+    Error::new(wasmergo_error_kind::Resource, message)
+}
+
 /// Gives mapped pages back.
 ///
 /// # Safety
@@ -54,21 +85,38 @@ pub(crate) fn resized(from: usize, to: usize) {
 
 /// Whether so much address space can be had besides what others need. Looks only where the process has a limit.
 pub(crate) fn has_room(len: usize) -> io::Result<()> {
-    if bound(libc::RLIMIT_AS).is_some() {
-        unsafe { unmap(map(len, libc::PROT_NONE)?, len) };
+    can_map(len + SPARE)
+}
+
+/// Whether a stack that was just made leaves room for others. What lives may still be called where nothing more can be made.
+pub(crate) fn has_room_for_stacks() -> io::Result<()> {
+    can_map(SPARE / 2)
+}
+
+fn can_map(len: usize) -> io::Result<()> {
+    if bound(libc::RLIMIT_AS).is_none() {
+        return Ok(());
     }
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+    let base = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    unsafe { libc::munmap(base, len) };
     Ok(())
 }
 
 /// The system's error, and the limits that are at fault as far as that can be seen.
 pub(crate) fn explain(error: &io::Error, wanted: usize) -> String {
-    let mut text = error.to_string();
-    if !matches!(
-        error.raw_os_error(),
-        Some(libc::ENOMEM) | Some(libc::EAGAIN)
-    ) {
-        return text;
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) | Some(libc::EAGAIN) => format!("{error}{}", limits(wanted)),
+        _ => error.to_string(),
     }
+}
+
+/// The limits that `wanted` more bytes would exceed, to be appended to a message; empty if none is to be seen.
+pub(crate) fn limits(wanted: usize) -> String {
+    let mut text = String::new();
     let mut seen = 0;
     let mut see = |limit: String| {
         let _ = write!(text, "{}{limit}", if seen == 0 { ": " } else { ", and " });

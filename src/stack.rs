@@ -10,6 +10,7 @@
 //! as at the guard, but the engine's own code gets it, until it returns to the guest.
 
 use crate::function::Call;
+use crate::resource::has_room_for_stacks;
 use crate::thread::stack_pointer;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
@@ -83,6 +84,12 @@ pub(crate) fn drain() {
 
 #[cold]
 fn guard_new(end: usize, limit: usize) {
+    if has_room_for_stacks().is_err() {
+        drain(); // others need the room more
+        if let Err(error) = has_room_for_stacks() {
+            panic!("{error}");
+        }
+    }
     let bottom = end - size(limit);
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // The guard of a smaller limit may be anywhere above, that of a larger one below.

@@ -10,6 +10,7 @@ use crate::instance::wasmergo_instance;
 use crate::interrupt::Interruption;
 use crate::meter::Meter;
 use crate::native::Native;
+use crate::resource;
 use crate::signature::SignatureTable;
 use crate::stack;
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
@@ -169,6 +170,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
     scratch: *mut *mut u64,
 ) -> wasmergo_bytes {
     fallible(|| {
+        resource::check()?;
         let mut store = Box::new(wasmergo_store {
             id,
             objects: UnsafeCell::default(),

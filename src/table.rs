@@ -4,6 +4,7 @@ use crate::bytes::wasmergo_bytes;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard::{fallible, guard, infallible};
+use crate::resource::has_room;
 use crate::store::wasmergo_store;
 use crate::tunables::GuestTunables;
 use crate::types;
@@ -63,7 +64,9 @@ pub(crate) fn can_grow(from: u32, to: u32) -> bool {
     const SMALL: u32 = 4096;
     // wasmer's vector doubles, and may be half empty.
     let elements = to.max(from.saturating_mul(4)) as usize;
-    to <= SMALL || Vec::<u64>::new().try_reserve_exact(elements).is_ok()
+    to <= SMALL
+        || has_room(elements * size_of::<u64>()).is_ok()
+            && Vec::<u64>::new().try_reserve_exact(elements).is_ok()
 }
 
 /// A reference as it lies in a slot; 0 is null.

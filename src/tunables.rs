@@ -2,6 +2,7 @@
 
 use crate::engine::wasmergo_limits;
 use crate::memory::GuestMemory;
+use crate::resource::limits;
 use crate::table::{FixedTable, can_grow};
 use std::ptr::NonNull;
 use wasmer_compiler::{LinkError, Tunables};
@@ -74,7 +75,11 @@ impl GuestTunables {
             ));
         }
         if !can_grow(0, ty.minimum) {
-            return Err(format!("no memory for a table of {} elements", ty.minimum));
+            return Err(format!(
+                "no memory for a table of {} elements{}",
+                ty.minimum,
+                limits(8 * ty.minimum as usize)
+            ));
         }
         Ok(TableType {
             maximum: Some(ty.maximum.map_or(self.table_elements, |maximum| {
