@@ -50,6 +50,7 @@ mod interrupt_step;
 mod latch;
 mod link;
 mod memory;
+mod memory_stats;
 mod meter;
 mod metering;
 mod module;

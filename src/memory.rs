@@ -11,13 +11,13 @@ use crate::function::Call;
 use crate::guard::{fallible, guard};
 use crate::interrupt;
 use crate::latch::Latch;
+use crate::memory_stats;
 use crate::region::Chunk;
-use crate::resource::{self, explain};
+use crate::resource::explain;
 use crate::store::wasmergo_store;
 use crate::tunables::GuestTunables;
 use std::cell::UnsafeCell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use wasmer_compiler::Tunables;
 use wasmer_types::{MemoryError, MemoryStyle, MemoryType, Pages};
@@ -52,10 +52,6 @@ enum Place {
     /// each it used.
     Bounded(Chunk, Vec<(Chunk, usize)>),
 }
-
-/// The memories that there are, and their bytes.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static ACCESSIBLE: AtomicUsize = AtomicUsize::new(0);
 
 // The pointers lead to the memory's own mapping and to its definition, which the owning store keeps alive.
 unsafe impl Send for GuestMemory {}
@@ -98,8 +94,7 @@ impl GuestMemory {
             base: base as *mut u8,
             current_length: length,
         };
-        LIVE.fetch_add(1, Ordering::Relaxed);
-        ACCESSIBLE.fetch_add(length, Ordering::Relaxed);
+        memory_stats::made(length);
         Ok(Self {
             place: Some(place),
             latch: Latch::default(),
@@ -189,7 +184,7 @@ impl LinearMemory for GuestMemory {
         if new > self.most() || self.make_room(new.bytes().0).is_err() {
             return Err(refused);
         }
-        ACCESSIBLE.fetch_add(delta.bytes().0, Ordering::Relaxed);
+        memory_stats::grown(delta.bytes().0);
         self.pages = new;
         unsafe { self.definition.as_ptr().as_mut() }.current_length = new.bytes().0;
         Ok(current)
@@ -252,8 +247,7 @@ impl LinearMemory for GuestMemory {
 impl Drop for GuestMemory {
     fn drop(&mut self) {
         let length = self.pages.bytes().0;
-        LIVE.fetch_sub(1, Ordering::Relaxed);
-        ACCESSIBLE.fetch_sub(length, Ordering::Relaxed);
+        memory_stats::freed(length);
         match self.place.take() {
             Some(Place::Reserved(reservation)) => reservation.release(length),
             Some(Place::Bounded(chunk, left)) => {
@@ -341,39 +335,6 @@ pub unsafe extern "C" fn wasmergo_memory_definition_of(
         Ok(memory.vmmemory().as_ptr().cast_const().cast())
     })
     .unwrap_or(ptr::null())
-}
-
-/// The memories of the process, of all engines together.
-#[repr(C)]
-#[derive(Default)]
-#[allow(non_camel_case_types)]
-pub struct wasmergo_memory_stats {
-    /// Memories that live.
-    pub memories: u64,
-    /// Bytes that guests can access: the sizes of the memories.
-    pub accessible: u64,
-    /// Address space that is taken for memories, also for those to come.
-    pub reserved: u64,
-    /// Mappings of the process, which vm.max_map_count bounds; 0 where that cannot be seen. Counting them takes time.
-    pub mappings: u64,
-}
-
-/// Tells about the memories of the process; `mappings` only if asked for.
-#[unsafe(no_mangle)]
-pub extern "C" fn wasmergo_memory_stats_now(mappings: bool) -> wasmergo_memory_stats {
-    guard(|| {
-        Ok(wasmergo_memory_stats {
-            memories: LIVE.load(Ordering::Relaxed) as u64,
-            accessible: ACCESSIBLE.load(Ordering::Relaxed) as u64,
-            reserved: resource::reserved() as u64,
-            mappings: if mappings {
-                resource::mappings() as u64
-            } else {
-                0
-            },
-        })
-    })
-    .unwrap_or_default()
 }
 
 /// Grows by `delta` pages and gives the size before, in pages; `UINT64_MAX` if the memory cannot grow.

@@ -610,11 +610,6 @@ const wasmergo_memory_definition *wasmergo_memory_definition_of(const wasmergo_e
                                                                 const uint64_t **latch);
 
 /*
- Tells about the memories of the process; `mappings` only if asked for.
- */
-wasmergo_memory_stats wasmergo_memory_stats_now(bool mappings);
-
-/*
  Grows by `delta` pages and gives the size before, in pages; `UINT64_MAX` if the memory cannot grow.
 
  # Safety
@@ -629,6 +624,11 @@ wasmergo_bytes wasmergo_memory_grow(const wasmergo_extern *memory,
  memory must stay alive meanwhile; its store need not be held.
  */
 wasmergo_bytes wasmergo_memory_show(size_t base);
+
+/*
+ Tells about the memories of the process; `mappings` only if asked for.
+ */
+wasmergo_memory_stats wasmergo_memory_stats_now(bool mappings);
 
 /*
  The store's meter: `remaining`, `instructions`, two cells of the code's own, what the host has charged, and whether there is

@@ -1,0 +1,54 @@
+//! How many memories there are, and what they take.
+
+use crate::guard::infallible;
+use crate::resource;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static ACCESSIBLE: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a memory of `len` bytes.
+pub(crate) fn made(len: usize) {
+    LIVE.fetch_add(1, Ordering::Relaxed);
+    grown(len);
+}
+
+pub(crate) fn grown(by: usize) {
+    ACCESSIBLE.fetch_add(by, Ordering::Relaxed);
+}
+
+/// Counts it no more.
+pub(crate) fn freed(len: usize) {
+    LIVE.fetch_sub(1, Ordering::Relaxed);
+    ACCESSIBLE.fetch_sub(len, Ordering::Relaxed);
+}
+
+/// The memories of the process, of all engines together.
+#[repr(C)]
+#[derive(Default)]
+#[allow(non_camel_case_types)]
+pub struct wasmergo_memory_stats {
+    /// Memories that live.
+    pub memories: u64,
+    /// Bytes that guests can access: the sizes of the memories.
+    pub accessible: u64,
+    /// Address space that is taken for memories, also for those to come.
+    pub reserved: u64,
+    /// Mappings of the process, which vm.max_map_count bounds; 0 where that cannot be seen. Counting them takes time.
+    pub mappings: u64,
+}
+
+/// Tells about the memories of the process; `mappings` only if asked for.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_memory_stats_now(mappings: bool) -> wasmergo_memory_stats {
+    infallible(|| wasmergo_memory_stats {
+        memories: LIVE.load(Ordering::Relaxed) as u64,
+        accessible: ACCESSIBLE.load(Ordering::Relaxed) as u64,
+        reserved: resource::reserved() as u64,
+        mappings: if mappings {
+            resource::mappings() as u64
+        } else {
+            0
+        },
+    })
+}
