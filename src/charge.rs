@@ -7,8 +7,10 @@
 //! A jump counts the instruction that it arrives at: `loop`, or the `end` of its block; so does each other way that leads
 //! there. The jump over the first arm of an `if` counts its `else`; coming to the end of that arm counts the `end`.
 
+use crate::level::Levels;
 use crate::metering::Metering;
 use crate::opcode::{self, Opcode};
+use crate::run::Run;
 use std::ops::Range;
 use wasmer::wasmparser::{
     BinaryReader, BinaryReaderError, BlockType, Catch, CompositeInnerType, FunctionBody, Operator,
@@ -23,13 +25,6 @@ pub(crate) enum Insertion {
     Length(u64),
     /// Closes the block around the function.
     CloseBlock,
-}
-
-/// What executing some instructions costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Run {
-    pub instructions: u64,
-    pub cost: u64,
 }
 
 #[derive(Debug, Default)]
@@ -122,17 +117,26 @@ impl Source {
     pub fn plan(&self, function: usize, metering: &Metering) -> Result<Plan, BinaryReaderError> {
         let range = self.bodies[function].clone();
         let reader = BinaryReader::new(&self.binary[range.clone()], range.start as u64);
-        let mut planner = Planner::new(metering, self.throws);
         let mut operators = FunctionBody::new(reader).get_operators_reader()?;
+        let (mut exact, mut levels) = (Planner::new(metering), Levels::new(self.throws));
         let mut number = 0;
         while !operators.eof() {
             let offset = operators.original_position() as usize;
             let opcode = opcode::read(&self.binary[offset..range.end]);
-            planner.next(number, opcode, &operators.read()?);
+            let operator = operators.read()?;
+            if metering.exact {
+                exact.next(number, opcode, &operator);
+            } else {
+                let length = metering.length_cost(opcode);
+                levels.next(opcode, &operator, metering.run(opcode), length);
+            }
             number += 1;
         }
-        let mut plan = planner.plan;
-        if planner.jumps_out {
+        let (mut plan, jumps_out) = match metering.exact {
+            true => (exact.plan, exact.jumps_out),
+            false => levels.plan(),
+        };
+        if jumps_out {
             let ty = self.functions[function];
             let signature = &self.types[ty as usize];
             plan.block = Some(match signature.results[..] {
@@ -181,7 +185,6 @@ enum Kind {
 
 struct Planner<'a> {
     metering: &'a Metering,
-    throws: bool,
     plan: Plan,
     labels: Vec<Label>,
     run: Run,
@@ -195,7 +198,7 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(metering: &'a Metering, throws: bool) -> Self {
+    fn new(metering: &'a Metering) -> Self {
         let function = Label {
             kind: Kind::Function,
             entered: true,
@@ -203,7 +206,6 @@ impl<'a> Planner<'a> {
         };
         Self {
             metering,
-            throws,
             plan: Plan::default(),
             labels: vec![function],
             run: Run::default(),
@@ -280,25 +282,16 @@ impl<'a> Planner<'a> {
                     self.plan.insertions.push(insertion);
                 }
                 self.add(opcode);
-                if self.ends_run(opcode) {
+                if !opcode::is_pure(opcode) {
                     self.begin(number);
                 }
             }
         }
     }
 
-    fn ends_run(&self, opcode: Opcode) -> bool {
-        const CALLS: Range<Opcode> = 0x10..0x16;
-        match self.metering.exact {
-            true => !opcode::is_pure(opcode),
-            false => self.throws && CALLS.contains(&opcode),
-        }
-    }
-
     fn add(&mut self, opcode: Opcode) {
         if self.reachable {
-            self.run.instructions += 1;
-            self.run.cost = self.run.cost.saturating_add(self.metering.cost(opcode));
+            self.run = self.run.plus(self.metering.run(opcode));
         }
     }
 

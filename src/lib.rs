@@ -48,6 +48,7 @@ mod interrupt;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod interrupt_step;
 mod latch;
+mod level;
 mod link;
 mod memory;
 mod memory_stats;
@@ -60,6 +61,7 @@ mod prepare;
 mod region;
 mod resource;
 mod results;
+mod run;
 mod signal;
 mod signature;
 mod stack;

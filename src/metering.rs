@@ -4,9 +4,10 @@
 //! The counters are cells of the store. Compiled code finds them as imported globals that the module does not have: they come
 //! behind those that it imports, so what it defines itself moves up. No name leads to them.
 
-use crate::charge::{Insertion, Plan, Run, Source};
+use crate::charge::{Insertion, Plan, Source};
 use crate::meter::CELLS;
 use crate::opcode::Opcode;
+use crate::run::Run;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -103,7 +104,15 @@ impl Metering {
         Some(Arc::new(metering))
     }
 
-    pub fn cost(&self, opcode: Opcode) -> u64 {
+    /// What it counts for an instruction.
+    pub fn run(&self, opcode: Opcode) -> Run {
+        Run {
+            instructions: self.instructions.into(),
+            cost: self.cost(opcode),
+        }
+    }
+
+    fn cost(&self, opcode: Opcode) -> u64 {
         match self.plain.get(opcode as usize) {
             Some(cost) => *cost,
             None => *self.prefixed.get(&opcode).unwrap_or(&self.other),
@@ -271,14 +280,21 @@ impl<'a> Code<'a, '_> {
         let constant = |value: u64| Operator::I64Const {
             value: value as i64,
         };
+        // Less than nothing is very much: it was too little if the difference is larger than any can be.
         if run.cost != 0 {
             let remaining = self.first;
             self.get(remaining);
-            self.state.extend([constant(run.cost), Operator::I64LtU]);
-            self.stop_if();
-            self.get(remaining);
             self.state.extend([constant(run.cost), Operator::I64Sub]);
             self.set(remaining);
+            self.get(remaining);
+            self.state
+                .extend([constant(u64::MAX - run.cost), Operator::I64GtU]);
+            let blockty = BlockType::Empty;
+            self.state.push_operator(Operator::If { blockty });
+            self.get(remaining);
+            self.state.extend([constant(run.cost), Operator::I64Add]);
+            self.set(remaining);
+            self.stop();
         }
         if self.instructions && run.instructions != 0 {
             let instructions = self.first + 1;
@@ -299,7 +315,9 @@ impl<'a> Code<'a, '_> {
         self.state.extend([each.clone(), Operator::I64DivU]);
         self.get(length);
         self.state.push_operator(Operator::I64LtU);
-        self.stop_if();
+        let blockty = BlockType::Empty;
+        self.state.push_operator(Operator::If { blockty });
+        self.stop();
         self.get(remaining);
         self.get(length);
         self.state
@@ -309,11 +327,9 @@ impl<'a> Code<'a, '_> {
         self.state.push_operator(Operator::I32WrapI64);
     }
 
-    /// Ends the guest if the topmost operand says so, and leaves a mark that it was this that ended it.
-    fn stop_if(&mut self) {
-        let blockty = BlockType::Empty;
-        self.state
-            .extend([Operator::If { blockty }, Operator::I64Const { value: 1 }]);
+    /// Ends the guest in an `if`, and leaves a mark that it was this that ended it.
+    fn stop(&mut self) {
+        self.state.push_operator(Operator::I64Const { value: 1 });
         self.set(self.first + 2);
         self.state.extend([Operator::Unreachable, Operator::End]);
     }

@@ -13,6 +13,7 @@ pub(crate) type Opcode = u32;
 /// No opcode.
 pub const WASMERGO_OPCODE_NONE: u32 = u32::MAX;
 
+pub(crate) const LOOP: Opcode = 0x03;
 pub(crate) const ELSE: Opcode = 0x05;
 pub(crate) const END: Opcode = 0x0b;
 

@@ -31,7 +31,8 @@ type Metering struct {
 	Limit uint64
 }
 
-// MeteringMode is where code counts.
+// MeteringMode is where code counts. In frames of traps, the very first instruction of a function has the offset of the second
+// if it is one that can trap or a call: the counting comes before it.
 type MeteringMode uint32
 
 const (

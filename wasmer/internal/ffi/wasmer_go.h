@@ -197,6 +197,11 @@ typedef uint32_t wasmergo_metering_mode;
 #endif // __STDC_VERSION__ >= 202311L
 
 /*
+ What executing some instructions costs.
+ */
+typedef struct Run Run;
+
+/*
  Frames, innermost first, and the functions that they are of.
  */
 typedef struct Trace Trace;
@@ -365,6 +370,8 @@ typedef struct {
  A trace that sources can be asked of; immutable, any thread may use it.
  */
 typedef Trace wasmergo_trace;
+
+
 
 /*
  Frees what a function of this library returned. Null is allowed.
