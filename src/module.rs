@@ -14,7 +14,7 @@ use crate::prepare::{Notes, prepare};
 use crate::resource;
 use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
-use crate::{artifact, interrupt, types, validate};
+use crate::{artifact, interrupt, perfmap, profile, types, validate};
 use std::sync::Arc;
 use wasmer::wasmparser::BinaryReaderError;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
@@ -22,7 +22,6 @@ use wasmer_types::{ExportIndex, ExternType, FunctionType, ImportIndex, ModuleInf
 
 /// Field order is drop order: the code leaves the map, and the artifact unregisters its frames, before the engine frees it.
 pub(crate) struct Compiled {
-    #[allow(dead_code)]
     pub code: Code,
     pub artifact: Arc<Artifact>,
     /// In the order of `artifact`'s exports: what an instance looks up.
@@ -111,7 +110,7 @@ impl Compiled {
             .map(|index| notes.function_type(info, *index));
         let forwards = imported.any(abi::differs);
         let shares_references = abi::shares_references(info);
-        Arc::new_cyclic(|module| Self {
+        let module = Arc::new_cyclic(|module| Self {
             code: code::add(code::range(&artifact), module.clone()),
             shares_references,
             artifact,
@@ -124,7 +123,9 @@ impl Compiled {
             limits: engine.limits,
             metered,
             _engine: wasmer_engine,
-        })
+        });
+        perfmap::add(&module);
+        module
     }
 
     /// The module whose function calls an import of this type.
@@ -151,6 +152,20 @@ impl Compiled {
 
     pub fn info(&self) -> &ModuleInfo {
         self.artifact.module_info()
+    }
+
+    /// Where the function begins whose compiled code holds the address.
+    pub fn function_start(&self, pc: usize) -> Option<usize> {
+        // They lie in order.
+        let starts = self.artifact.finished_functions().values().as_slice();
+        let after = starts.partition_point(|start| **start as usize <= pc);
+        Some(*starts[after.checked_sub(1)?] as usize)
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        profile::forget(self);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The signal that a thread is sent when its guest is to stop: one of our own, whose former meaning stays for all who send
 //! it otherwise.
 
-use crate::interrupt;
+use crate::{interrupt, sample};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -110,6 +110,17 @@ pub(crate) fn send(thread: usize) -> bool {
     system::send(thread, SIGNAL.load(Ordering::Relaxed))
 }
 
+/// The number of the signal, for a timer of ours, which is to carry `timer_mark`. It may be taken away again at any time.
+#[cfg(target_os = "linux")]
+pub(crate) fn for_timer() -> libc::c_int {
+    let _lock = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
+    install();
+    SIGNAL.load(Ordering::Relaxed)
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) use system::timer_mark;
+
 unsafe extern "C" fn on_signal(
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
@@ -120,6 +131,8 @@ unsafe extern "C" fn on_signal(
         let error = *errno;
         if system::is_ours(info) {
             interrupt::on_signal(context);
+        } else if let Some(times) = system::timer(info) {
+            sample::on_timer(context, times);
         } else {
             on_foreign(signal, info, context);
         }
@@ -245,6 +258,21 @@ mod system {
         }
     }
 
+    /// Tells the signals of our timers from others.
+    static TIMER_MARK: u8 = 0;
+
+    pub fn timer_mark() -> *mut libc::c_void {
+        ptr::from_ref(&TIMER_MARK).cast_mut().cast()
+    }
+
+    /// How often a timer of ours has expired, if the signal is of one.
+    pub unsafe fn timer(info: *const libc::siginfo_t) -> Option<u32> {
+        let info = unsafe { &*info.cast::<Info>() };
+        // In the place of the user there is how often it expired besides.
+        let ours = info.code == libc::SI_TIMER && ptr::eq(info.value, timer_mark().cast());
+        ours.then(|| info.user.saturating_add(1))
+    }
+
     pub unsafe fn set_fault(info: *mut libc::siginfo_t, address: usize) {
         #[repr(C)]
         struct Fault {
@@ -287,6 +315,10 @@ mod system {
 
     pub unsafe fn is_ours(info: *const libc::siginfo_t) -> bool {
         unsafe { (*info).si_pid == libc::getpid() }
+    }
+
+    pub unsafe fn timer(_: *const libc::siginfo_t) -> Option<u32> {
+        None
     }
 
     pub unsafe fn set_fault(info: *mut libc::siginfo_t, address: usize) {

@@ -9,6 +9,7 @@ use crate::module::Compiled;
 use crate::symbols::demangle;
 use crate::types;
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError};
 use wasmer_compiler::FRAME_INFO;
 use wasmer_types::{FrameInfo, FunctionType, TrapCode};
@@ -30,7 +31,8 @@ struct Function {
     dwarf: Option<Arc<Dwarf>>,
 }
 
-struct Frame {
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Frame {
     /// An index into the functions.
     function: usize,
     function_offset: u32,
@@ -64,58 +66,101 @@ pub(crate) fn of_trap(trap: &Trap) -> (Trace, Option<TrapCode>) {
     for frame in backtrace.frames() {
         let pc = frame.ip() as usize;
         // A return address is that of the instruction after the call.
-        builder.add(if Some(pc) == at {
+        let at = if Some(pc) == at {
             pc
         } else {
             pc.saturating_sub(1)
-        });
+        };
+        if let Some(frame) = builder.frame(at, None) {
+            builder.add(frame);
+        }
     }
     (builder.trace, code)
 }
 
 /// Makes a trace from addresses.
 #[derive(Default)]
-struct Builder {
+pub(crate) struct Builder {
     trace: Trace,
-    module: Option<(CodeId, Arc<Compiled>)>,
+    /// The modules that were met last.
+    modules: HashMap<CodeId, Arc<Compiled>>,
     functions: HashMap<(CodeId, u32), usize>,
 }
 
 impl Builder {
-    /// Adds the frame of the function that the address lies in, if it is a guest's.
-    fn add(&mut self, pc: usize) {
-        let Some((id, module)) = self.module(pc) else {
-            return;
-        };
-        let Some(info) = frame_info(pc) else {
-            return;
-        };
+    /// The frame of the function that the address lies in, if it is a guest's. A module that is being freed is found as
+    /// `dying` only.
+    pub fn frame(&mut self, pc: usize, dying: Option<&Compiled>) -> Option<Frame> {
+        let module = self.module(pc, dying)?;
+        let info = frame_info(pc)?;
         let next = self.trace.functions.len();
-        let function = *self
-            .functions
-            .entry((id, info.func_index()))
-            .or_insert(next);
+        let key = (module.code.id, info.func_index());
+        let function = *self.functions.entry(key).or_insert(next);
         if function == next {
             self.trace.functions.push(Function::new(&module, &info));
         }
-        self.trace.frames.push(Frame {
+        let (mut module_offset, mut function_offset) =
+            (info.module_offset() as u32, info.func_offset() as u32);
+        if module_offset == u32::MAX {
+            // Code that stands for no instruction: where the function begins is known.
+            (module_offset, function_offset) = (module_offset.wrapping_sub(function_offset), 0);
+        }
+        Some(Frame {
             function,
-            function_offset: info.func_offset() as u32,
-            module_offset: info.module_offset() as u32,
-        });
+            function_offset,
+            module_offset,
+        })
     }
 
-    fn module(&mut self, pc: usize) -> Option<(CodeId, Arc<Compiled>)> {
+    /// Adds a frame, and returns its index.
+    pub fn add(&mut self, frame: Frame) -> usize {
+        self.trace.frames.push(frame);
+        self.trace.frames.len() - 1
+    }
+
+    /// The module that the address lies in.
+    pub fn module<'a>(&mut self, pc: usize, dying: Option<&'a Compiled>) -> Option<Met<'a>> {
         let id = code::find(pc)?;
-        if self.module.as_ref().is_none_or(|(last, _)| *last != id) {
-            self.module = Some((id, code::module(id)?));
+        if let Some(dying) = dying.filter(|dying| dying.code.id == id) {
+            return Some(Met::Dying(dying));
         }
-        self.module.clone()
+        let module = match self.modules.get(&id) {
+            Some(module) => module.clone(),
+            None => code::module(id)?,
+        };
+        self.modules.insert(id, module.clone());
+        Some(Met::Live(module))
+    }
+
+    /// The modules that this has kept; they may be freed with what is returned.
+    pub fn let_go(&mut self) -> HashMap<CodeId, Arc<Compiled>> {
+        std::mem::take(&mut self.modules)
+    }
+
+    pub fn finish(self) -> Trace {
+        self.trace
+    }
+}
+
+/// A module by which an address was found.
+pub(crate) enum Met<'a> {
+    Live(Arc<Compiled>),
+    Dying(&'a Compiled),
+}
+
+impl Deref for Met<'_> {
+    type Target = Compiled;
+
+    fn deref(&self) -> &Compiled {
+        match self {
+            Self::Live(module) => module,
+            Self::Dying(module) => module,
+        }
     }
 }
 
 /// What wasmer knows of an address in compiled code.
-pub(crate) fn frame_info(pc: usize) -> Option<FrameInfo> {
+fn frame_info(pc: usize) -> Option<FrameInfo> {
     let frames = FRAME_INFO.read().unwrap_or_else(PoisonError::into_inner);
     frames.lookup_frame_info(pc)
 }

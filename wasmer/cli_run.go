@@ -21,6 +21,8 @@ func cliRunCommand() *cliCommand {
 			{name: "cache", value: "DIR", summary: "keep compiled modules in a folder, which must be trusted:\nit holds machine code"},
 			{name: "timeout", value: "DURATION", summary: "stop after this time, compilation included: 10, 1.5s, 2m"},
 			{name: "stub-unknown", summary: "let unknown imports end the guest when it calls them"},
+			{name: "profile", value: "OUT", summary: "write where the guest spends CPU time, for go tool pprof"},
+			{name: "perf-map", summary: "write the names of compiled functions to /tmp/perf-PID.map, for perf"},
 		},
 		notes:    cliRunNotes,
 		examples: cliRunExamples,
@@ -56,6 +58,7 @@ const cliRunExamples = `
   wasmer-go run --invoke sum math.wasm 5 37
   wasmer-go run math.wasm --invoke sum 5 37
   wasmer-go run --compiler singlepass --cache ~/.cache/wasm app.wasm
+  wasmer-go run --profile app.pprof app.wasm; go tool pprof -top app.pprof
 `
 
 func (c *cli) run(ctx context.Context) error {
@@ -87,11 +90,15 @@ func (c *cli) run(ctx context.Context) error {
 		return err
 	}
 	defer engine.Close()
-	module, err := c.compile(ctx, engine, wasm)
+	end, err := c.watch()
 	if err != nil {
 		return err
 	}
-	return c.runTask(ctx, module, task)
+	module, err := c.compile(ctx, engine, wasm)
+	if err != nil {
+		return end(err)
+	}
+	return end(c.runTask(ctx, module, task))
 }
 
 // cliTask is what is to be done with a module: a function, with what it is given.

@@ -233,13 +233,13 @@ func translate(op string, err error) error {
 		if e.Offset != ffi.NoOffset {
 			out.Offset = int64(e.Offset)
 		}
-		if len(e.Frames) > 0 {
-			f := e.Functions[e.Frames[0].Function]
+		if stack := e.Stack; len(stack.Frames) > 0 {
+			f := stack.Functions[stack.Frames[0].Function]
 			out.FunctionIndex, out.Function = int64(f.Index), f.RawName
 		}
 		return out
 	case ffi.KindTrap:
-		return &Trap{Code: TrapCode(e.TrapCode), message: e.Message, Frames: decodeFrames(e)}
+		return &Trap{Code: TrapCode(e.TrapCode), message: e.Message, Frames: decodeFrames(e.Stack)}
 	case ffi.KindSignatureCollision:
 		return fmt.Errorf("%w: %s: %s", ErrSignatureCollision, op, e.Message)
 	case ffi.KindIncompatible:

@@ -165,18 +165,18 @@ func decodeValueTypes(codes []byte) []ValueType {
 	return types
 }
 
-func decodeFrames(e *ffi.Error) []Frame {
-	frames := make([]Frame, len(e.Frames))
-	types := make([]FunctionType, len(e.Functions))
-	for i, f := range e.Functions {
+func decodeFrames(stack ffi.Stack) []Frame {
+	types := make([]FunctionType, len(stack.Functions))
+	for i, f := range stack.Functions {
 		types[i] = FunctionType{Params: decodeValueTypes(f.Params), Results: decodeValueTypes(f.Results)}
 	}
-	for i, f := range e.Frames {
-		function := &e.Functions[f.Function]
+	frames := make([]Frame, len(stack.Frames))
+	for i, f := range stack.Frames {
+		function := &stack.Functions[f.Function]
 		frames[i] = Frame{
 			Module: function.Module, Function: function.Name, RawName: function.RawName, FunctionIndex: function.Index,
 			FunctionOffset: f.FunctionOffset, ModuleOffset: f.ModuleOffset, Type: types[f.Function],
-			trace: e.Trace, index: i,
+			trace: stack.Trace, index: i,
 		}
 	}
 	return frames

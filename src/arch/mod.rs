@@ -6,6 +6,10 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) use aarch64::{program_counter, stack_pointer};
+pub(crate) use aarch64::{
+    frame_pointer, program_counter, return_addresses, stack_pointer, without_frame,
+};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::{program_counter, stack_pointer};
+pub(crate) use x86_64::{
+    frame_pointer, program_counter, return_addresses, stack_pointer, without_frame,
+};

@@ -75,10 +75,7 @@ type Error struct {
 	Feature     uint32
 	Instruction string
 	Message     string
-	// Functions are those that Frames are of. Trace has the sources; nil if there are none.
-	Functions []TracedFunction
-	Frames    []Frame
-	Trace     *Trace
+	Stack       Stack
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -91,7 +88,7 @@ func failure(bytes C.wasmergo_bytes) *Error {
 	d := take(bytes)
 	e := &Error{Kind: Kind(d.Uint32()), TrapCode: d.Uint32(), Offset: d.Uint64()}
 	e.Feature, e.Instruction, e.Message = d.Uint32(), d.String(), d.String()
-	e.decodeTrace(d)
+	e.Stack = d.Stack()
 	return e
 }
 

@@ -19,7 +19,7 @@ func TestPanicsBecomeErrors(t *testing.T) {
 				if !strings.Contains(e.Message, "a panic made by a test") || !strings.Contains(e.Message, "guard.rs:") {
 					t.Errorf("the message is %q", e.Message)
 				}
-				if e.TrapCode != NoTrapCode || e.Offset != NoOffset || len(e.Frames) != 0 {
+				if e.TrapCode != NoTrapCode || e.Offset != NoOffset || len(e.Stack.Frames) != 0 {
 					t.Errorf("got %+v", e)
 				}
 			}

@@ -726,6 +726,35 @@ uint32_t wasmergo_opcode_of(const uint8_t *name, size_t len);
 wasmergo_bytes wasmergo_opcode_name(uint32_t opcode);
 
 /*
+ Writes all modules, and from now on each new one, to the file, which this takes over.
+
+ # Safety
+ The descriptor is the caller's to give.
+ */
+wasmergo_bytes wasmergo_perf_map_start(int file);
+
+/*
+ Writes no more, and closes the file.
+ */
+void wasmergo_perf_map_stop(void);
+
+/*
+ Begins a profile with a sample each `period` nanoseconds of a thread's CPU time.
+ */
+wasmergo_bytes wasmergo_profile_start(uint64_t period);
+
+/*
+ To be called every few milliseconds while a profile is taken.
+ */
+void wasmergo_profile_turn(void);
+
+/*
+ Ends the profile: a trace whose frames are the places of samples (see `Trace::encode`), `{ samples u64, { frame u32 }*
+ }*`, counts before lists, lost samples u64. Null if none is being taken.
+ */
+wasmergo_bytes wasmergo_profile_stop(void);
+
+/*
  The number of the signal that stops guests; 0 before the first engine is made.
  */
 int32_t wasmergo_signal_number(void);
