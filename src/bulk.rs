@@ -269,6 +269,7 @@ unsafe fn grow(
     };
     let grown = size.checked_add(delta).filter(|grown| *grown <= most);
     if !grown.is_some_and(|grown| on_host_stack(|| can_grow(size, grown))) {
+        crate::statistics::refused_growth();
         return u32::MAX;
     }
     let mut before = size;

@@ -6,6 +6,7 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
 use crate::guard::{fallible, infallible, silence_panics};
 use crate::interrupt::Flag;
+use crate::live::{self, wasmergo_code_count};
 use crate::metering::{Charges, Metering, wasmergo_cost, wasmergo_metering};
 use crate::module::Compiled;
 use crate::prepare::Notes;
@@ -73,6 +74,7 @@ pub struct wasmergo_engine {
     pub(crate) metering: Option<Arc<Metering>>,
     pub(crate) drop_debug_info: bool,
     target: Target,
+    pub(crate) code: Arc<live::Code>,
     forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
 }
 
@@ -107,6 +109,7 @@ impl wasmergo_engine {
             metering: Metering::new(&config.metering, costs),
             drop_debug_info: config.drop_debug_info,
             target: Target::default(),
+            code: Arc::default(),
             forwarders: Mutex::default(),
         })
     }
@@ -280,6 +283,12 @@ pub unsafe extern "C" fn wasmergo_engine_new(
         unsafe { out.write(Arc::into_raw(engine).cast_mut()) };
         Ok(())
     })
+}
+
+/// The count of the engine's code; owned by the caller.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_engine_code_count(engine: &wasmergo_engine) -> Box<wasmergo_code_count> {
+    Box::new(wasmergo_code_count::new(&engine.code))
 }
 
 /// Frees an engine; its modules stay valid.

@@ -2,8 +2,9 @@
 
 use crate::abi::{self, Abi};
 use crate::error::{Error, wasmergo_error_kind};
-use crate::host;
+use crate::statistics::Statistics;
 use crate::store::wasmergo_store;
+use crate::{host, live};
 use std::cell::OnceCell;
 use std::ptr::NonNull;
 use wasmer_types::FunctionType;
@@ -17,6 +18,9 @@ use wasmer_vm::{
 pub struct wasmergo_extern {
     pub(crate) store: *const wasmergo_store,
     pub(crate) item: Item,
+    /// Where calls of a function are counted.
+    pub(crate) statistics: *const Statistics,
+    pub(crate) _live: live::Extern,
 }
 
 pub(crate) enum Item {

@@ -5,6 +5,7 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard;
 use crate::meter::WASMERGO_TRAP_COST_LIMIT;
+use crate::statistics::{self, Statistics};
 use crate::store::wasmergo_store;
 use crate::{externref, stack, thread, types};
 use std::cell::Cell;
@@ -32,6 +33,10 @@ pub(crate) struct Call {
     /// How deep it is nested on its thread.
     depth: u32,
     store: *const wasmergo_store,
+    /// Where it is counted.
+    statistics: *const Statistics,
+    /// Times are measured of it, or of one that it is nested in on its thread.
+    pub measured: bool,
     /// The Go side's number for it, unique in its store.
     pub number: u64,
     /// It is being stopped; see `interrupt`.
@@ -71,11 +76,23 @@ impl Call {
         end.saturating_sub(stack::size(self.limit))..end
     }
 
+    /// The call on the same thread that this one is nested in.
+    pub fn around(&self) -> Option<&Call> {
+        unsafe { self.around.as_ref() }
+    }
+
+    pub fn statistics(&self) -> &Statistics {
+        unsafe { &*self.statistics }
+    }
+
     /// Undoes what the call did to its thread.
     ///
     /// # Safety
     /// Nothing of the call will run any more.
     pub unsafe fn abandon(&self) -> Result<(), Error> {
+        if self.measured {
+            statistics::end(self);
+        }
         CURRENT.set(self.around);
         unsafe {
             thread::restore_trap_handler(self.trap_handler)?;
@@ -85,10 +102,14 @@ impl Call {
     }
 }
 
-/// Runs guest code of the store; the body notes the guest's stack. The way of a call that succeeds is kept short: errors
-/// are made on another.
+/// Runs guest code of the store, counted where the statistics say; the body notes the guest's stack. The way of a call that
+/// succeeds is kept short: errors are made on another.
 #[inline(always)]
-pub(crate) fn run<E>(store: &wasmergo_store, body: impl FnOnce(*const Call) -> Result<(), E>) -> u32
+pub(crate) fn run<E>(
+    store: &wasmergo_store,
+    statistics: &Statistics,
+    body: impl FnOnce(*const Call) -> Result<(), E>,
+) -> u32
 where
     Error: From<E>,
 {
@@ -102,6 +123,9 @@ where
         around,
         depth: unsafe { around.as_ref() }.map_or(0, |around| around.depth + 1),
         store,
+        statistics,
+        measured: statistics.measured()
+            || unsafe { around.as_ref() }.is_some_and(|around| around.measured),
         number: store.number(),
         interrupted: Cell::new(false),
         limit: store.stack_limit(),
@@ -113,7 +137,13 @@ where
     }
     store.call.set(&call);
     CURRENT.set(&call);
+    if call.measured {
+        statistics::begin(&call);
+    }
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
+    if call.measured {
+        statistics::end(&call);
+    }
     store.call.set(call.outer);
     CURRENT.set(call.around);
     if call.outer.is_null() {
@@ -171,7 +201,9 @@ pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) 
     let Item::Function { callee, .. } = &function.item else {
         return unsafe { store.status.write(WASMERGO_FAILED.into()) };
     };
-    let status = run(store, |call| unsafe {
+    let statistics = unsafe { &*function.statistics };
+    statistics.count_call();
+    let status = run(store, statistics, |call| unsafe {
         enter(call, callee, values as *mut RawValue)
     });
     unsafe { store.status.write(status.into()) };
@@ -246,8 +278,11 @@ pub unsafe extern "C" fn wasmergo_function_of(
 ) -> *const wasmergo_extern {
     let found = guard::guard(|| {
         let callee = reference as *const VMCallerCheckedAnyfunc;
-        Ok(unsafe { callee.as_ref() }
-            .map_or(std::ptr::null(), |callee| store.keep_function(*callee)))
+        Ok(
+            unsafe { callee.as_ref() }.map_or(std::ptr::null(), |callee| {
+                store.keep_function(*callee, store.statistics_of(callee))
+            }),
+        )
     });
     found.unwrap_or(std::ptr::null())
 }

@@ -5,12 +5,13 @@ use crate::bytes::{borrow, wasmergo_bytes};
 use crate::engine::wasmergo_engine;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
+use crate::function::Call;
 use crate::guard::{fallible, guard};
 use crate::instance::wasmergo_instance;
 use crate::meter::Meter;
 use crate::native::{Native, wasmergo_native};
 use crate::store::wasmergo_store;
-use crate::{stack, thread};
+use crate::{stack, statistics, thread};
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -109,6 +110,9 @@ unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
     if let Some(native) = &context.ctx.native
         && unsafe { native.call(values) }
     {
+        if let Some(call) = Call::current() {
+            call.statistics().count_host_call();
+        }
         return stack::resume();
     }
     let failure = on_host_stack(|| {
@@ -162,6 +166,13 @@ unsafe fn call_go(host: &HostFunction, values: *mut RawValue) -> u32 {
         0 => return 1,
         address => unsafe { std::mem::transmute::<usize, wasmergo_host_callback>(address) },
     };
+    let call = Call::current();
+    if let Some(call) = call {
+        call.statistics().count_host_call();
+        if call.measured {
+            statistics::begin_host(call);
+        }
+    }
     // Who asks on another thread compares with that thread's own number, which only that thread writes here: so no order
     // among threads is needed. It is taken back before the guest returns, after which other goroutines may come to the thread.
     let running = unsafe { &*host.thread };
@@ -169,6 +180,9 @@ unsafe fn call_go(host: &HostFunction, values: *mut RawValue) -> u32 {
     running.store(thread::id(), Ordering::Relaxed);
     let status = unsafe { callback(host.store, host.function, values.cast()) };
     running.store(outer, Ordering::Relaxed);
+    if let Some(call) = call.filter(|call| call.measured) {
+        statistics::end_host(call);
+    }
     status
 }
 

@@ -9,9 +9,10 @@ use crate::guard::{fallible, guard};
 use crate::host::wasmergo_import;
 use crate::link::{State, link};
 use crate::module::{Compiled, wasmergo_module};
+use crate::statistics::Statistics;
 use crate::store::wasmergo_store;
 use crate::{externref, stack, thread};
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::HashSet;
 use std::ptr;
 use std::sync::Arc;
@@ -34,11 +35,16 @@ pub struct wasmergo_instance {
     before: State,
     after: State,
     instance: UnsafeCell<VMInstance>,
+    pub(crate) statistics: Statistics,
+    /// The Go side knows it: else its calls are counted as the store's.
+    pub(crate) counted: Cell<bool>,
     /// The segments that were dropped.
     pub(crate) dropped: RefCell<HashSet<ElemIndex>>,
     pub(crate) dropped_data: RefCell<HashSet<DataIndex>>,
     /// The imported functions, ready to be called: an export may be one of them.
     imported: Vec<VMCallerCheckedAnyfunc>,
+    /// Where calls of those are counted.
+    imported_statistics: Vec<*const Statistics>,
     /// Last, so that the code outlives the instance.
     pub(crate) module: Arc<Compiled>,
 }
@@ -59,7 +65,10 @@ pub unsafe extern "C" fn wasmergo_instance_new(
     fallible(|| {
         let imports = unsafe { borrow(imports, len) };
         let instance = wasmergo_instance::create(store, module.compiled.clone(), imports)?;
-        unsafe { out.write(instance) };
+        unsafe {
+            (*instance).counted.set(true);
+            out.write(instance);
+        }
         Ok(())
     })
 }
@@ -93,8 +102,14 @@ impl wasmergo_instance {
             before,
             after,
             instance: UnsafeCell::new(instance),
+            statistics: Statistics::default(),
+            counted: Cell::new(false),
             dropped: RefCell::default(),
             dropped_data: RefCell::default(),
+            imported_statistics: imported
+                .iter()
+                .map(|callee| store.statistics_of(callee))
+                .collect(),
             imported,
             module,
         });
@@ -116,7 +131,9 @@ impl wasmergo_instance {
         let index = self.module.exports.get(position)?;
         let store = unsafe { &*self.store };
         Some(match index {
-            ExportIndex::Function(function) => store.keep_function(self.callee(*function)),
+            ExportIndex::Function(function) => {
+                store.keep_function(self.callee(*function), self.statistics_of(*function))
+            }
             _ => {
                 let instance = unsafe { &mut *self.instance.get() };
                 store.keep(Item::Other(instance.lookup_by_declaration(*index)))
@@ -124,10 +141,26 @@ impl wasmergo_instance {
         })
     }
 
+    /// Where calls of its own functions are counted.
+    pub fn statistics(&self) -> &Statistics {
+        match self.counted.get() {
+            true => &self.statistics,
+            false => &self.store().statistics,
+        }
+    }
+
+    fn statistics_of(&self, function: FunctionIndex) -> *const Statistics {
+        match self.imported_statistics.get(function.index()) {
+            Some(statistics) => *statistics,
+            None => self.statistics(),
+        }
+    }
+
     /// A reference to the function.
     pub(crate) fn reference(&self, function: FunctionIndex) -> usize {
         let store = unsafe { &*self.store };
-        let function = unsafe { &*store.keep_function(self.callee(function)) };
+        let function =
+            unsafe { &*store.keep_function(self.callee(function), self.statistics_of(function)) };
         function.callee_address()
     }
 
@@ -239,7 +272,7 @@ impl wasmergo_instance {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_instance_start(instance: &wasmergo_instance) -> u32 {
     let store = unsafe { &*instance.store };
-    run(store, |call| -> Result<(), Error> {
+    run(store, &instance.statistics, |call| -> Result<(), Error> {
         unsafe { instance.initialize()? };
         let Some(start) = instance.module.notes.start else {
             return Ok(());

@@ -14,6 +14,7 @@ use crate::latch::Latch;
 use crate::memory_stats;
 use crate::region::Chunk;
 use crate::resource::explain;
+use crate::statistics;
 use crate::store::wasmergo_store;
 use crate::tunables::GuestTunables;
 use std::cell::UnsafeCell;
@@ -174,15 +175,18 @@ impl LinearMemory for GuestMemory {
 
     fn grow(&mut self, delta: Pages) -> Result<Pages, MemoryError> {
         let current = self.size();
-        let refused = MemoryError::CouldNotGrow {
-            current,
-            attempted_delta: delta,
+        let refused = || {
+            statistics::refused_growth();
+            MemoryError::CouldNotGrow {
+                current,
+                attempted_delta: delta,
+            }
         };
         let Some(new) = current.checked_add(delta) else {
-            return Err(refused);
+            return Err(refused());
         };
         if new > self.most() || self.make_room(new.bytes().0).is_err() {
-            return Err(refused);
+            return Err(refused());
         }
         memory_stats::grown(delta.bytes().0);
         self.pages = new;

@@ -8,6 +8,7 @@ use crate::dwarf::{Dwarf, Sections};
 use crate::engine::{wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
+use crate::live::ModuleCode;
 use crate::meter::CELLS;
 use crate::metering::{Charges, Metering};
 use crate::prepare::{Notes, prepare};
@@ -37,6 +38,8 @@ pub(crate) struct Compiled {
     /// Its code counts; see `metering.rs`.
     pub metered: bool,
     pub tunables: GuestTunables,
+    /// How much code it is, as long as there is some.
+    pub size: ModuleCode,
     _engine: Engine,
 }
 
@@ -110,7 +113,11 @@ impl Compiled {
             .map(|index| notes.function_type(info, *index));
         let forwards = imported.any(abi::differs);
         let shares_references = abi::shares_references(info);
+        let extents = artifact.finished_function_extents().unwrap_or_default();
+        let size = extents.iter().map(|(_, extent)| extent.length);
+        let size = ModuleCode::new(&engine.code, size);
         let module = Arc::new_cyclic(|module| Self {
+            size,
             code: code::add(code::range(&artifact), module.clone()),
             shares_references,
             artifact,
@@ -357,6 +364,22 @@ pub unsafe extern "C" fn wasmergo_module_custom_sections(
         Ok(out.finish())
     })
     .unwrap_or(wasmergo_bytes::NONE)
+}
+
+/// How many functions were compiled, and the bytes of their machine code.
+///
+/// # Safety
+/// `functions` and `bytes` are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_module_code(
+    module: &wasmergo_module,
+    functions: *mut u64,
+    bytes: *mut u64,
+) {
+    unsafe {
+        functions.write(module.compiled.size.functions);
+        bytes.write(module.compiled.size.bytes);
+    }
 }
 
 /// Frees the module; instances keep what they need of it.

@@ -12,7 +12,8 @@ use crate::meter::Meter;
 use crate::native::Native;
 use crate::resource;
 use crate::signature::SignatureTable;
-use crate::stack;
+use crate::statistics::Statistics;
+use crate::{host, live, stack};
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
@@ -29,6 +30,8 @@ pub struct wasmergo_store {
     /// How host functions find their Go side.
     pub(crate) id: u64,
     pub(crate) objects: UnsafeCell<StoreObjects>,
+    /// Of functions that belong to no instance of the Go side.
+    pub(crate) statistics: Statistics,
     #[allow(clippy::vec_box)] // the Go side holds their addresses
     pub(crate) instances: RefCell<Vec<Box<wasmergo_instance>>>,
     /// How much of the stack was in use when the exceptions were thrown, added up.
@@ -67,8 +70,18 @@ struct Externs {
 }
 
 impl Externs {
-    fn keep(&mut self, store: &wasmergo_store, item: Item) -> *const wasmergo_extern {
-        let kept = Box::new(wasmergo_extern { store, item });
+    fn keep(
+        &mut self,
+        store: &wasmergo_store,
+        item: Item,
+        statistics: *const Statistics,
+    ) -> *const wasmergo_extern {
+        let kept = Box::new(wasmergo_extern {
+            store,
+            item,
+            statistics,
+            _live: live::Extern::new(),
+        });
         let address: *const wasmergo_extern = &*kept;
         self.all.push(kept);
         address
@@ -84,11 +97,15 @@ impl wasmergo_store {
 
     /// Hands an extern to the Go side; it lives as long as the store.
     pub fn keep(&self, item: Item) -> *const wasmergo_extern {
-        self.externs().keep(self, item)
+        self.externs().keep(self, item, &self.statistics)
     }
 
     /// The same for a function, which is one extern however it was come by.
-    pub fn keep_function(&self, callee: VMCallerCheckedAnyfunc) -> *const wasmergo_extern {
+    pub fn keep_function(
+        &self,
+        callee: VMCallerCheckedAnyfunc,
+        statistics: *const Statistics,
+    ) -> *const wasmergo_extern {
         let mut externs = self.externs();
         let key = (callee.func_ptr as usize, unsafe { callee.vmctx.host_env }
             as usize);
@@ -96,7 +113,8 @@ impl wasmergo_store {
             return *known;
         }
         let import = OnceCell::new();
-        let kept = externs.keep(self, Item::Function { callee, import });
+        let item = Item::Function { callee, import };
+        let kept = externs.keep(self, item, statistics);
         externs.functions.insert(key, kept);
         kept
     }
@@ -130,6 +148,15 @@ impl wasmergo_store {
     pub fn abi(&self, callee: &VMCallerCheckedAnyfunc) -> Abi {
         self.instance_of(unsafe { callee.vmctx.vmctx })
             .map_or(Abi::System, |instance| instance.module.abi)
+    }
+
+    /// Where calls of the function are counted. The caller holds the store.
+    pub fn statistics_of(&self, callee: &VMCallerCheckedAnyfunc) -> *const Statistics {
+        if host::is_host(callee) {
+            return &self.statistics;
+        }
+        self.instance_of(unsafe { callee.vmctx.vmctx })
+            .map_or(&self.statistics, |instance| instance.statistics())
     }
 
     /// The instance with this context.
@@ -174,6 +201,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
         let mut store = Box::new(wasmergo_store {
             id,
             objects: UnsafeCell::default(),
+            statistics: Statistics::default(),
             instances: RefCell::default(),
             backtraces: Cell::new(0),
             has: RefCell::default(),

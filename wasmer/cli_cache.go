@@ -43,6 +43,12 @@ func (c *cliCache) load(ctx context.Context) *Module {
 	if c == nil {
 		return nil
 	}
+	module := c.find(ctx)
+	c.engine.account.cached(module != nil)
+	return module
+}
+
+func (c *cliCache) find(ctx context.Context) *Module {
 	data, err := os.ReadFile(c.path())
 	if err != nil {
 		return nil

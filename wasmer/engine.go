@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"weak"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -91,7 +93,22 @@ type EngineConfig struct {
 	// DropDebugInfo leaves out the debug information (DWARF) of modules, which often is most of a binary. Then stack traces
 	// have no lines, and artifacts are smaller.
 	DropDebugInfo bool
+	// MeasureTime has the times measured that guests and host functions take: see InstanceStats. It costs each call of either
+	// about 0.1 µs.
+	MeasureTime bool
+	// Logger is told of events, nil is that of SetLogger: calls, instantiations and compilations that failed (error); limits
+	// reached, artifacts rejected, and what was collected without having been closed (warn); calls that were interrupted
+	// (info); what is made and closed, and guests that exit (debug). Calls that succeed are no events. It is called on the goroutine
+	// of the event, with nothing locked, so that it may use the engine and its instances; a panic of its handler is dropped. What
+	// it refers to is not collected before the engine's instances.
+	Logger *slog.Logger
 }
+
+// The ways to come by a module, as messages name them.
+const (
+	opCompile     = "compile"
+	opDeserialize = "deserialize"
+)
 
 const (
 	defaultCallDepth     = 1000
@@ -136,6 +153,7 @@ func (c EngineConfig) check() error {
 type Engine struct {
 	config   EngineConfig
 	handle   handle[ffi.Engine]
+	account  *engineAccount
 	children children
 	// shared says that it is the default engine, which nobody can close.
 	shared bool
@@ -176,8 +194,16 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 	if err != nil {
 		return nil, translate("engine", err)
 	}
-	e := &Engine{config: config}
-	e.handle.init(e, ptr, (*ffi.Engine).Delete)
+	account := openEngineAccount(ptr, config.Logger)
+	e := &Engine{config: config, account: account}
+	free := func(ptr *ffi.Engine) {
+		account.closed(countEngines)
+		ptr.Delete()
+	}
+	e.handle.init(e, ptr, free, func(ptr *ffi.Engine) {
+		free(ptr)
+		account.tellCollected("engine", config.Compiler.String())
+	})
 	return e, nil
 }
 
@@ -229,10 +255,11 @@ func (e *Engine) checkSize(wasm []byte) error {
 func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if e != nil {
 		if err := e.checkSize(wasm); err != nil {
+			e.account.tellModule(ctx, opCompile, len(wasm), 0, nil, err)
 			return nil, err
 		}
 	}
-	return e.newModule(ctx, "compile", wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
+	return e.newModule(ctx, opCompile, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
 		if ctx == nil || ctx.Done() == nil {
 			return engine.Compile(wasm, nil)
 		}
@@ -246,10 +273,21 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 // with ErrIncompatible. The artifact is machine code: its digest finds damage, not forgery, so load only what you
 // trust.
 func (e *Engine) Deserialize(ctx context.Context, artifact []byte) (*Module, error) {
-	return e.newModule(ctx, "deserialize", artifact, (*ffi.Engine).Deserialize)
+	return e.newModule(ctx, opDeserialize, artifact, (*ffi.Engine).Deserialize)
 }
 
 func (e *Engine) newModule(ctx context.Context, op string, input []byte,
+	load func(*ffi.Engine, []byte) (*ffi.Module, error),
+) (*Module, error) {
+	began := time.Now()
+	module, err := e.loadModule(ctx, op, input, load)
+	if e != nil {
+		e.account.tellModule(ctx, op, len(input), time.Since(began), module, err)
+	}
+	return module, err
+}
+
+func (e *Engine) loadModule(ctx context.Context, op string, input []byte,
 	load func(*ffi.Engine, []byte) (*ffi.Module, error),
 ) (*Module, error) {
 	if err := interrupted(ctx); err != nil {
@@ -260,8 +298,12 @@ func (e *Engine) newModule(ctx context.Context, op string, input []byte,
 		return nil, err
 	}
 	defer e.handle.release()
+	began := time.Now()
 	module, err := load(ptr, input)
 	runtime.KeepAlive(input)
+	if op == opCompile {
+		e.account.compiled(time.Since(began), err)
+	}
 	if failure := (*ffi.Error)(nil); errors.As(err, &failure) && failure.Kind == ffi.KindInterrupted {
 		return nil, interrupted(ctx)
 	}

@@ -182,6 +182,7 @@ func (i *Instance) end(exit *ExitError) {
 	}
 	i.store.drop()
 	i.endProcess()
+	i.tellEnd(exit)
 }
 
 // title is the name for messages.

@@ -15,6 +15,8 @@ type frame struct {
 	current *Instance
 	number  uint64
 	top     int
+	// starting says that it is an instantiation, whose end is told of elsewhere.
+	starting bool
 	// bare says that the store has no host functions. Then nothing but the gate need be kept: nobody sees the rest.
 	bare bool
 	// nested says that it is inside of another call of the store.
@@ -106,7 +108,11 @@ func (s *Store) fail(ctx context.Context, instance *Instance, f *frame, op strin
 	} else {
 		err = fmt.Errorf("wasmer: internal error: %s: failed without an error", op)
 	}
+	s.failed(instance, err)
 	s.end(f)
+	if !f.starting {
+		s.tellCall(ctx, instance, op, err, failed.value)
+	}
 	if failed.panicked {
 		panic(failed.value)
 	}

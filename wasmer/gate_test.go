@@ -174,7 +174,8 @@ func TestHandleIsFreedOnceAfterTheLastUse(t *testing.T) {
 		ptr := new(thing)
 		owner := new(Engine)
 		var h handle[thing]
-		h.init(owner, ptr, func(p *thing) { p.freed.Add(1) })
+		free := func(p *thing) { p.freed.Add(1) }
+		h.init(owner, ptr, free, free)
 		var group sync.WaitGroup
 		for range 4 {
 			group.Go(func() {

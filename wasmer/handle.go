@@ -17,14 +17,14 @@ type handle[T any] struct {
 
 const closedBit = 1 << 62
 
-// init takes over ptr. The owner is the Go object whose collection ends it.
-func (h *handle[T]) init(owner any, ptr *T, free func(*T)) {
+// init takes over ptr. The owner is the Go object whose collection ends it, by collected.
+func (h *handle[T]) init(owner any, ptr *T, free, collected func(*T)) {
 	h.ptr, h.delete = ptr, free
 	switch owner := owner.(type) {
 	case *Engine:
-		h.cleanup = runtime.AddCleanup(owner, free, ptr)
+		h.cleanup = runtime.AddCleanup(owner, collected, ptr)
 	case *Module:
-		h.cleanup = runtime.AddCleanup(owner, free, ptr)
+		h.cleanup = runtime.AddCleanup(owner, collected, ptr)
 	}
 }
 

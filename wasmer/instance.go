@@ -29,6 +29,7 @@ type Instance struct {
 	// module and ptr are nil for an instance made of the host's externs.
 	module  *Module
 	ptr     *ffi.Instance
+	tally   *tally
 	name    string
 	exports []ExportType
 
@@ -103,10 +104,18 @@ func Instantiate(ctx context.Context, module *Module, imports *Imports) (i *Inst
 	return instantiate(ctx, store, module, imports)
 }
 
-func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports) (_ *Instance, err error) {
+func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports) (*Instance, error) {
 	if module == nil {
 		return nil, ErrClosed
 	}
+	var i *Instance
+	var err error
+	defer func() { module.engine.account.tellInstance(ctx, module, i, err) }() // also if a host function panics
+	i, err = newInstance(ctx, s, module, imports)
+	return i, err
+}
+
+func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports) (_ *Instance, err error) {
 	if err := imports.firstError(); err != nil {
 		return nil, err
 	}
@@ -118,7 +127,7 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 	i := &Instance{
 		store: s, module: module, exports: module.exports, items: map[string]Extern{}, ended: make(chan struct{}),
 	}
-	var frame frame
+	frame := frame{starting: true}
 	if err := s.beginHosted(ctx, 1, i, &frame); err != nil {
 		return nil, err
 	}
@@ -136,7 +145,7 @@ func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports
 		status = i.initialize(&frame)
 	}
 	if status != ffi.OK {
-		if !i.known.Load() && i.ptr.Discard() {
+		if !i.known.Load() && i.tally.discard() {
 			s.hosts = s.hosts[:hosts]
 			s.instances--
 		}
@@ -171,6 +180,10 @@ func (s *Store) link(i *Instance, module *ffi.Module, imports *Imports) error {
 		return translate("instantiate", err)
 	}
 	s.instances++
+	i.tally = s.account.add(i.ptr, i.module.name)
+	if i.module.engine.config.MeasureTime {
+		i.ptr.Measure()
+	}
 	return nil
 }
 

@@ -63,11 +63,11 @@ func (s *Store) NewMemory(minPages, maxPages uint32) (*Memory, error) {
 
 // NewMemoryOf makes a memory of the type in the store. Sizes lie between 0 and 65536 pages; what exceeds
 // EngineConfig.MaxMemoryPages is ErrResource.
-func (s *Store) NewMemoryOf(typ MemoryType) (*Memory, error) {
+func (s *Store) NewMemoryOf(typ MemoryType) (_ *Memory, err error) {
 	if s == nil {
 		return nil, ErrClosed
 	}
-	err := typ.check()
+	err = typ.check()
 	if typ.Min > maxMemoryPages || typ.HasMax && typ.Max > maxMemoryPages {
 		err = fmt.Errorf("a memory has at most %d pages", maxMemoryPages)
 	}
@@ -77,6 +77,7 @@ func (s *Store) NewMemoryOf(typ MemoryType) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wasmer: memory: %w: %s", err, typ)
 	}
+	defer func() { s.tellLimit(err) }() // with the store left
 	if err := s.enter(context.Background()); err != nil {
 		return nil, err
 	}
@@ -158,6 +159,7 @@ func (m *Memory) GrowBy(pages uint64) (previous uint64, err error) {
 	if m == nil || m.closed.Load() || m.instance != nil && m.instance.closed.Load() {
 		return 0, ErrClosed
 	}
+	defer func() { m.store.tellLimit(err) }() // with the store left
 	if err := m.store.enter(context.Background()); err != nil {
 		return 0, err
 	}

@@ -21,7 +21,11 @@ var ErrCostLimit error = TrapCostLimit
 // no guest of the store runs; a host function can do so at once for the guest that called it.
 type Meter struct {
 	store *Store
+	*meterState
+}
 
+// meterState does not lead to the store, and outlives it.
+type meterState struct {
 	mu sync.RWMutex
 	// cells is nil once the store is freed, used and instructions the last state then.
 	cells              *ffi.Meter
@@ -40,7 +44,10 @@ func (s *Store) Meter() *Meter { return &s.meter }
 func (i *Instance) Meter() *Meter { return i.store.Meter() }
 
 func (m *Meter) init(s *Store) {
-	m.store, m.cells = s, s.ptr.Meter()
+	m.store, m.meterState = s, &s.account.meter
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cells = s.ptr.Meter()
 	m.limit, m.granted = math.MaxUint64, math.MaxUint64
 }
 
@@ -66,21 +73,21 @@ func (m *Meter) admit(e *Engine) error {
 }
 
 // settle keeps the last state, before the store is freed.
-func (m *Meter) settle() {
+func (m *meterState) settle() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.used, m.instructions = m.readUsed(), m.readInstructions()
 	m.cells = nil
 }
 
-func (m *Meter) readUsed() uint64 {
+func (m *meterState) readUsed() uint64 {
 	if m.cells == nil {
 		return m.used
 	}
 	return m.granted - m.cells.Remaining.Load()
 }
 
-func (m *Meter) readInstructions() uint64 {
+func (m *meterState) readInstructions() uint64 {
 	switch {
 	case m.cells == nil:
 		return m.instructions

@@ -20,7 +20,16 @@ type Module struct {
 
 func newModule(engine *Engine, ptr *ffi.Module) *Module {
 	m := &Module{engine: engine, description: decodeDescription(ptr.Describe())}
-	m.handle.init(m, ptr, (*ffi.Module).Delete)
+	account, name := engine.account, m.name
+	account.opened(countModules)
+	free := func(ptr *ffi.Module) {
+		account.closed(countModules)
+		ptr.Delete()
+	}
+	m.handle.init(m, ptr, free, func(ptr *ffi.Module) {
+		free(ptr)
+		account.tellCollected("module", name)
+	})
 	return m
 }
 

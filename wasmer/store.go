@@ -25,6 +25,7 @@ import (
 type Store struct {
 	ptr     *ffi.Store
 	slot    *slot
+	account *account
 	cleanup runtime.Cleanup
 
 	gate gate
@@ -128,11 +129,11 @@ func newStore(stackSize int) (*Store, error) {
 		return nil, translate("store", err)
 	}
 	s := &Store{
-		ptr: ptr, slot: slot, status: scratch.Status, hostThread: scratch.HostThread,
+		ptr: ptr, slot: slot, account: openAccount(ptr), status: scratch.Status, hostThread: scratch.HostThread,
 		running: scratch.Running, number: scratch.Number, scratch: scratch.Slots,
 	}
 	s.meter.init(s)
-	s.cleanup = runtime.AddCleanup(s, freeStore, storeParts{ptr, slot})
+	s.cleanup = runtime.AddCleanup(s, collectStore, storeParts{ptr, slot, s.account})
 	return s, nil
 }
 
@@ -158,6 +159,7 @@ func (s *Store) adopt(engine *Engine) error {
 		}
 	}
 	s.maxDepth = engine.config.MaxCallDepth
+	s.account.engine.Store(engine.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.engine = engine
@@ -231,13 +233,22 @@ func (s *Store) forget(i *Instance) {
 
 // storeParts is what must be freed with a store, without a way back to it.
 type storeParts struct {
-	ptr  *ffi.Store
-	slot *slot
+	ptr     *ffi.Store
+	slot    *slot
+	account *account
 }
 
 func freeStore(parts storeParts) {
+	parts.account.close()
 	parts.ptr.Delete()
 	parts.slot.give()
+}
+
+// collectStore is freeStore for one that was forgotten.
+func collectStore(parts storeParts) {
+	title := parts.account.title()
+	freeStore(parts)
+	parts.account.engine.Load().tellCollected("store", title)
 }
 
 // Close ends the store with all that was made in it: instances are closed, and calls under way end with *ExitError and code 0.
@@ -281,8 +292,7 @@ func (s *Store) freeIfUnused() {
 				tracker.watch.close()
 			}
 			s.processes, s.trackers = nil, nil
-			s.meter.settle()
-			freeStore(storeParts{s.ptr, s.slot})
+			freeStore(storeParts{s.ptr, s.slot, s.account})
 			if s.engine != nil && !s.engine.shared {
 				s.engine.children.remove(s.self)
 			}

@@ -23,11 +23,11 @@ type Table struct {
 
 // NewTable makes a table in the store, each of whose elements is init: nil for null, a *Function of the store, any Go
 // value for externref, or a Value. A minimum beyond EngineConfig.MaxTableElements is ErrResource.
-func (s *Store) NewTable(typ TableType, init any) (*Table, error) {
+func (s *Store) NewTable(typ TableType, init any) (_ *Table, err error) {
 	if s == nil {
 		return nil, ErrClosed
 	}
-	err := typ.check()
+	err = typ.check()
 	if typ.Element != ValueTypeFuncRef && typ.Element != ValueTypeExternRef {
 		err = fmt.Errorf("%w: elements are funcref or externref", ErrUnsupported)
 	}
@@ -41,6 +41,7 @@ func (s *Store) NewTable(typ TableType, init any) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wasmer: table: the element %w", err)
 	}
+	defer func() { s.tellLimit(err) }() // with the store left
 	if err := s.enter(context.Background()); err != nil {
 		return nil, err
 	}
@@ -110,6 +111,7 @@ func (t *Table) Grow(delta uint64, init any) (previous uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	defer func() { t.store.tellLimit(err) }() // with the store left
 	defer t.store.leave()
 	previous = t.item.GrowTable(delta, slot.Lo)
 	if previous == ffi.None {

@@ -207,6 +207,11 @@ typedef struct Run Run;
 typedef struct Trace Trace;
 
 /*
+ The count of an engine's code; it outlives the engine.
+ */
+typedef struct wasmergo_code_count wasmergo_code_count;
+
+/*
  An engine; immutable, any thread may use it.
  */
 typedef struct wasmergo_engine wasmergo_engine;
@@ -336,6 +341,25 @@ typedef struct {
 } wasmergo_import;
 
 /*
+ Compiled modules that something still holds, and the bytes of their functions' machine code.
+ */
+typedef struct {
+  uint64_t modules;
+  uint64_t bytes;
+} wasmergo_code;
+
+/*
+ What there is in the process, besides memories.
+ */
+typedef struct {
+  /*
+   Functions, memories, tables, globals and tags that the host came by.
+   */
+  uint64_t externs;
+  wasmergo_code code;
+} wasmergo_live;
+
+/*
  Where a memory's bytes are now. The Go side reads it in place: it stays at one address as long as the store lives. `len`
  only grows; `base` changes when a bounded memory grows, see `wasmergo_memory_latch`.
  */
@@ -367,6 +391,26 @@ typedef struct {
 } wasmergo_memory_stats;
 
 /*
+ What was counted, and measured, in nanoseconds.
+ */
+typedef struct {
+  /*
+   Calls that the host made of functions.
+   */
+  uint64_t calls;
+  /*
+   Calls of host functions.
+   */
+  uint64_t host_calls;
+  /*
+   How often a guest was refused to grow a memory or table.
+   */
+  uint64_t refused_growths;
+  uint64_t wasm_time;
+  uint64_t host_time;
+} wasmergo_statistics;
+
+/*
  A trace that sources can be asked of; immutable, any thread may use it.
  */
 typedef Trace wasmergo_trace;
@@ -396,6 +440,11 @@ wasmergo_bytes wasmergo_engine_new(const wasmergo_engine_config *config,
                                    const wasmergo_cost *costs,
                                    size_t len,
                                    wasmergo_engine **out);
+
+/*
+ The count of the engine's code; owned by the caller.
+ */
+wasmergo_code_count *wasmergo_engine_code_count(const wasmergo_engine *engine);
 
 /*
  Frees an engine; its modules stay valid.
@@ -592,6 +641,27 @@ bool wasmergo_store_interrupt(const wasmergo_store *store,
                               uint64_t number);
 
 /*
+ Tells what there is.
+
+ # Safety
+ `out` is valid.
+ */
+void wasmergo_live_read(wasmergo_live *out);
+
+/*
+ Tells how much code there is of the engine.
+
+ # Safety
+ `out` is valid.
+ */
+void wasmergo_code_count_read(const wasmergo_code_count *count, wasmergo_code *out);
+
+/*
+ Frees the count.
+ */
+void wasmergo_code_count_delete(wasmergo_code_count *count);
+
+/*
  Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most.
 
  # Safety
@@ -708,6 +778,14 @@ wasmergo_bytes wasmergo_module_custom_sections(const wasmergo_module *module,
                                                size_t len);
 
 /*
+ How many functions were compiled, and the bytes of their machine code.
+
+ # Safety
+ `functions` and `bytes` are valid.
+ */
+void wasmergo_module_code(const wasmergo_module *module, uint64_t *functions, uint64_t *bytes);
+
+/*
  Frees the module; instances keep what they need of it.
  */
 void wasmergo_module_delete(wasmergo_module *module);
@@ -758,6 +836,28 @@ wasmergo_bytes wasmergo_profile_stop(void);
  The number of the signal that stops guests; 0 before the first engine is made.
  */
 int32_t wasmergo_signal_number(void);
+
+/*
+ What was counted of the instance. Any thread may ask at any time.
+
+ # Safety
+ `out` is valid.
+ */
+void wasmergo_instance_statistics(const wasmergo_instance *instance, wasmergo_statistics *out);
+
+/*
+ What was counted of functions of the store that belong to no instance of the Go side. Any thread may ask at any time.
+
+ # Safety
+ `out` is valid.
+ */
+void wasmergo_store_statistics(const wasmergo_store *store,
+                               wasmergo_statistics *out);
+
+/*
+ From now on times are measured of the instance.
+ */
+void wasmergo_instance_measure(const wasmergo_instance *instance);
 
 /*
  Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
