@@ -68,12 +68,15 @@ func (c *cliCommand) valued() []string {
 }
 
 // cliByShell is how a shell completes each kind of value of an option.
-type cliByShell struct{ compilers, folder, variable, file, nothing string }
+// The words are a format for them.
+type cliByShell struct{ words, folder, variable, file, nothing string }
 
 func (o *cliOption) completion(shell cliByShell) string {
 	switch name, _, _ := strings.Cut(o.value, "["); name {
 	case "COMPILER":
-		return shell.compilers
+		return fmt.Sprintf(shell.words, strings.Join(cliCompilers(), " "))
+	case "LEVEL":
+		return fmt.Sprintf(shell.words, strings.Join(cliLevels, " "))
 	case "HOST", "DIR":
 		return shell.folder
 	case "NAME":
@@ -96,7 +99,7 @@ func cliBashScript() string {
 			if option.value != "" && !seen[option.name] {
 				seen[option.name] = true
 				fmt.Fprintf(&values, "\t%s) %s ;;\n", option.flag(), option.completion(cliByShell{
-					compilers: "words='" + strings.Join(cliCompilers(), " ") + "'", folder: "kind=-d", variable: "kind=-e",
+					words: "words='%s'", folder: "kind=-d", variable: "kind=-e",
 					file: "kind=-f", nothing: "kind=",
 				}))
 			}
@@ -216,7 +219,7 @@ func (o *cliOption) zsh() string {
 		return spec
 	}
 	return spec + ":value:" + o.completion(cliByShell{
-		compilers: "(" + strings.Join(cliCompilers(), " ") + ")", folder: "_files -/", variable: "_parameters -g '*export*'",
+		words: "(%s)", folder: "_files -/", variable: "_parameters -g '*export*'",
 		file: "_files", nothing: " ",
 	})
 }
@@ -278,7 +281,7 @@ func (o *cliOption) fish() string {
 		return flag
 	}
 	return flag + o.completion(cliByShell{
-		compilers: " -x -a '" + strings.Join(cliCompilers(), " ") + "'", folder: " -x -a '(__fish_complete_directories)'",
+		words: " -x -a '%s'", folder: " -x -a '(__fish_complete_directories)'",
 		variable: " -x -a '(set -nx)'", file: " -r -F", nothing: " -x",
 	})
 }

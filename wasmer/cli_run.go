@@ -20,6 +20,9 @@ func cliRunCommand() *cliCommand {
 			{name: "compiler", value: "COMPILER", summary: "the compiler, if this build has it: cranelift, singlepass, llvm"},
 			{name: "cache", value: "DIR", summary: "keep compiled modules in a folder, which must be trusted:\nit holds machine code"},
 			{name: "timeout", value: "DURATION", summary: "stop after this time, compilation included: 10, 1.5s, 2m"},
+			{name: "stats", summary: "tell on stderr what the guest has done, and in what time;\ncounting makes it slower"},
+			{name: "log-level", value: "LEVEL", summary: "log events on stderr, from this level on: debug, info, warn, error;\n" +
+				"off, which is the default"},
 			{name: "stub-unknown", summary: "let unknown imports end the guest when it calls them"},
 			{name: "profile", value: "OUT", summary: "write where the guest spends CPU time, for go tool pprof"},
 			{name: "perf-map", summary: "write the names of compiled functions to /tmp/perf-PID.map, for perf"},
@@ -85,11 +88,12 @@ func (c *cli) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	engine, err := c.engine(task.compiler)
+	engine, err := c.engine(task.engine)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
+	defer c.report(engine)
 	end, err := c.watch()
 	if err != nil {
 		return err
@@ -103,7 +107,7 @@ func (c *cli) run(ctx context.Context) error {
 
 // cliTask is what is to be done with a module: a function, with what it is given.
 type cliTask struct {
-	compiler Compiler
+	engine   EngineConfig
 	config   WASIConfig
 	function string
 	args     []any
@@ -111,7 +115,11 @@ type cliTask struct {
 
 // task is found before anything is compiled, which can take long.
 func (c *cli) task(info *ModuleInfo) (task cliTask, err error) {
-	if task.compiler, err = c.compiler(); err != nil {
+	compiler, err := c.compiler()
+	if err != nil {
+		return task, err
+	}
+	if task.engine, err = c.engineConfig(compiler); err != nil {
 		return task, err
 	}
 	if task.config, err = c.wasiConfig(); err != nil {
@@ -221,8 +229,8 @@ func cliCompilers() []string {
 	return names
 }
 
-func (c *cli) engine(compiler Compiler) (*Engine, error) {
-	engine, err := NewEngine(EngineConfig{Compiler: compiler})
+func (c *cli) engine(config EngineConfig) (*Engine, error) {
+	engine, err := NewEngine(config)
 	if err != nil {
 		return nil, fmt.Errorf("%s; it has %s", strings.TrimPrefix(err.Error(), "wasmer: "), strings.Join(cliCompilers(), ", "))
 	}

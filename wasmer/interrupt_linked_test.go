@@ -18,28 +18,31 @@ const (
 )
 
 // An instance that is closed leaves its code to those that import it: calls that they entered by end with them, or with
-// their contexts.
-func TestClosingAnImportedInstanceLeavesCallsOfOthers(t *testing.T) {
+// their contexts. One that has exited takes them with it.
+func TestClosingAnImportedInstanceDuringCallsOfOthers(t *testing.T) {
 	eachPairOfCompilers(t, func(t *testing.T, callee, caller *wasmer.Engine) {
-		for name, closeLib := range map[string]func(*wasmer.Instance) error{
-			"Close":             (*wasmer.Instance).Close,
-			"CloseWithExitCode": func(i *wasmer.Instance) error { return i.CloseWithExitCode(3) },
-		} {
-			t.Run(name, func(t *testing.T) {
-				store := newStore(t, caller)
-				lib := instantiateNamed(t, store, callee, "lib", endlessLib)
-				user := instantiateIn(t, store, caller, endlessUser, nil)
-				run := function(t, user, "run")
-				err, _ := stopped(t, 10*time.Millisecond, func(ctx context.Context) error {
-					time.AfterFunc(3*time.Millisecond, func() { _ = closeLib(lib) })
-					return run.CallRaw(ctx, nil)
-				})
-				requireInterrupted(t, err, context.Canceled)
-				err = closedMeanwhile(t, 5*time.Millisecond, func() error { return run.CallRaw(background, nil) },
-					func() { _ = user.CloseWithExitCode(4) })
-				requireExit(t, err, 4)
-			})
-		}
+		store := newStore(t, caller)
+		lib := instantiateNamed(t, store, callee, "lib", endlessLib)
+		user := instantiateIn(t, store, caller, endlessUser, nil)
+		run := function(t, user, "run")
+		err, _ := stopped(t, 10*time.Millisecond, func(ctx context.Context) error {
+			time.AfterFunc(3*time.Millisecond, func() { _ = lib.Close() })
+			return run.CallRaw(ctx, nil)
+		})
+		requireInterrupted(t, err, context.Canceled)
+		err = closedMeanwhile(t, 5*time.Millisecond, func() error { return run.CallRaw(background, nil) },
+			func() { _ = user.CloseWithExitCode(4) })
+		requireExit(t, err, 4)
+
+		store = newStore(t, caller)
+		lib = instantiateNamed(t, store, callee, "lib", endlessLib)
+		user = instantiateIn(t, store, caller, endlessUser, nil)
+		other := instantiateIn(t, store, caller, endlessLib, nil)
+		run = function(t, user, "run")
+		err = closedMeanwhile(t, 5*time.Millisecond, func() error { return run.CallRaw(background, nil) },
+			func() { _ = lib.CloseWithExitCode(3) })
+		requireExit(t, err, 3)
+		require.EqualValues(t, 42, call(t, other, "ok").ToI32(), "it has nothing to do with them")
 	})
 }
 

@@ -100,10 +100,10 @@ func TestEventsAreLogged(t *testing.T) {
 	}{
 		{"trap", slog.LevelError, func(t *testing.T, engine *wasmer.Engine) {
 			failing(t, talk(t, engine, same), "trap")
-		}, []string{`ERROR execution failed module=guest function=trap error=wasmer: trap: unreachable`}},
+		}, []string{`ERROR execution failed module=guest function=trap error=wasmer: module[guest] function[$4] failed: wasm error: unreachable`}},
 		{"stack", slog.LevelError, func(t *testing.T, engine *wasmer.Engine) {
 			failing(t, talk(t, engine, same), "deep")
-		}, []string{`ERROR execution failed module=guest function=deep error=wasmer: trap: call stack exhausted limit=stack`}},
+		}, []string{`ERROR execution failed module=guest function=deep error=wasmer: wasm error: call stack exhausted limit=stack`}},
 		{"host error", slog.LevelError, func(t *testing.T, engine *wasmer.Engine) {
 			failing(t, talk(t, engine, func(int32) (int32, error) { return 0, errHost }), "call", 1)
 		}, []string{`ERROR execution failed module=guest function=call error=user defined`}},
@@ -119,7 +119,7 @@ func TestEventsAreLogged(t *testing.T) {
 		{"start function", slog.LevelError, func(t *testing.T, engine *wasmer.Engine) {
 			_, err := compile(t, engine, `(module $m (func $start unreachable) (start $start))`).Instantiate()
 			require.Error(t, err)
-		}, []string{`ERROR instantiation failed module=m error=wasmer: trap: unreachable`}},
+		}, []string{`ERROR instantiation failed module=m error=wasmer: module[m] function[start] failed: wasm error: unreachable`}},
 		{"missing import", slog.LevelError, func(t *testing.T, engine *wasmer.Engine) {
 			_, err := compile(t, engine, talkative).Instantiate()
 			require.ErrorAs(t, err, new(*wasmer.LinkError))
@@ -154,7 +154,7 @@ func TestEventsAreLogged(t *testing.T) {
 			run(t, instance, "grow")
 			require.NoError(t, instance.Close())
 		}, []string{
-			`ERROR execution failed module=guest function=grow and trap error=wasmer: trap: unreachable`,
+			`ERROR execution failed module=guest function=grow and trap error=wasmer: module[guest] function[$7] failed: wasm error: unreachable`,
 			`WARN growth refused module=guest limit=memory or table times=2`,
 			`WARN growth refused module=guest limit=memory or table times=1`,
 		}},
