@@ -77,6 +77,8 @@ func (o *cliOption) completion(shell cliByShell) string {
 		return fmt.Sprintf(shell.words, strings.Join(cliCompilers(), " "))
 	case "LEVEL":
 		return fmt.Sprintf(shell.words, strings.Join(cliLevels, " "))
+	case "MODE":
+		return fmt.Sprintf(shell.words, "block exact")
 	case "HOST", "DIR":
 		return shell.folder
 	case "NAME":

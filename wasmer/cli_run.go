@@ -20,6 +20,9 @@ func cliRunCommand() *cliCommand {
 			{name: "compiler", value: "COMPILER", summary: "the compiler, if this build has it: cranelift, singlepass, llvm"},
 			{name: "cache", value: "DIR", summary: "keep compiled modules in a folder, which must be trusted:\nit holds machine code"},
 			{name: "timeout", value: "DURATION", summary: "stop after this time, compilation included: 10, 1.5s, 2m"},
+			{name: "cost-limit", value: "N", summary: "end the guest before it executes more than so many instructions"},
+			{name: "metering", value: "MODE", summary: "print how many instructions were executed on stderr;\n" +
+				"block is faster, exact is right after a trap too"},
 			{name: "stats", summary: "tell on stderr what the guest has done, and in what time;\ncounting makes it slower"},
 			{name: "log-level", value: "LEVEL", summary: "log events on stderr, from this level on: debug, info, warn, error;\n" +
 				"off, which is the default"},
@@ -154,7 +157,13 @@ func (c *cli) runTask(ctx context.Context, module *Module, task cliTask) error {
 	}
 	c.guest.Store(true)
 	defer c.guest.Store(false)
-	instance, err := Instantiate(ctx, module, imports)
+	store, err := NewStore(module.Engine())
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	defer c.reportMeter(store.Meter())
+	instance, err := store.Instantiate(ctx, "", module, imports)
 	if err != nil {
 		return c.ended(ctx, "instantiating", cliFailure, err)
 	}

@@ -12,10 +12,14 @@ var cliLevels = []string{"debug", "info", "warn", "error", "off"}
 
 // engineConfig is what the options say of the engine.
 func (c *cli) engineConfig(compiler Compiler) (EngineConfig, error) {
-	logger, err := c.logger()
-	config := EngineConfig{Compiler: compiler, Logger: logger}
-	if c.has("stats") {
-		config.MeasureTime, config.Metering = true, Metering{Mode: MeteringBlock}
+	config := EngineConfig{Compiler: compiler, MeasureTime: c.has("stats")}
+	var err error
+	if config.Logger, err = c.logger(); err != nil {
+		return config, err
+	}
+	config.Metering, err = c.metering()
+	if c.has("stats") && config.Metering.Mode == MeteringOff {
+		config.Metering.Mode = MeteringBlock
 	}
 	return config, err
 }

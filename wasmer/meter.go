@@ -84,7 +84,8 @@ func (m *meterState) readUsed() uint64 {
 	if m.cells == nil {
 		return m.used
 	}
-	return m.granted - m.cells.Remaining.Load()
+	// A charge that is too much is taken back at once, and may be seen as less than nothing that remains.
+	return min(m.granted-m.cells.Remaining.Load(), m.granted)
 }
 
 func (m *meterState) readInstructions() uint64 {

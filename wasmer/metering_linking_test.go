@@ -249,3 +249,29 @@ func TestMeteringIsChecked(t *testing.T) {
 	require.Equal(t, "MeteringMode(9)", wasmer.MeteringMode(9).String())
 	require.True(t, errors.Is(wasmer.TrapCostLimit, wasmer.ErrCostLimit))
 }
+
+// The meter can be read by others while a guest runs, and never goes back.
+func TestTheMeterIsReadWhileAGuestRuns(t *testing.T) {
+	eachMetered(t, wasmer.Metering{Limit: 100_000_000}, func(t *testing.T, engine *wasmer.Engine) {
+		store := newStore(t, engine)
+		meter := store.Meter()
+		instance := instantiateIn(t, store, engine, `(module (func (export "f") (loop (br 0))))`, nil)
+		f, done := function(t, instance, "f"), make(chan error)
+		go func() {
+			_, err := f.Call(background)
+			done <- err
+		}()
+		last, changes := uint64(0), 0
+		for meter.Remaining() > 1 {
+			used := meter.Used()
+			require.GreaterOrEqual(t, used, last)
+			require.LessOrEqual(t, used, meter.Limit())
+			if used != last {
+				changes++
+			}
+			last = used
+		}
+		require.ErrorIs(t, <-done, wasmer.ErrCostLimit)
+		require.Positive(t, changes)
+	})
+}
