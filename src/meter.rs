@@ -1,6 +1,5 @@
 //! What a store's guests have used up: cells that compiled code counts in, and that the Go side reads at any time.
 
-use crate::store::wasmergo_store;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmer_types::entity::EntityRef;
 use wasmer_types::{GlobalIndex, ModuleInfo, TrapCode};
@@ -79,11 +78,4 @@ impl Meter {
     pub fn take_exceeded(&self) -> bool {
         self.exceeded.swap(0, Ordering::Relaxed) != 0
     }
-}
-
-/// The store's meter: `remaining`, `instructions`, two cells of the code's own, what the host has charged, and whether there is
-/// code that counts. They live as long as the store.
-#[unsafe(no_mangle)]
-pub extern "C" fn wasmergo_store_meter(store: &wasmergo_store) -> *mut u64 {
-    std::ptr::from_ref(&store.meter).cast_mut().cast()
 }

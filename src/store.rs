@@ -184,17 +184,19 @@ impl wasmergo_store {
 }
 
 /// Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
-/// as the store: the first two are for the calls themselves, the others for arguments and results. `stack_size` bounds the stack of
-/// guests; 0 leaves that to the engine of the first instance.
+/// as the store: the first two are for the calls themselves, the others for arguments and results. `stack_size` bounds the
+/// stack of guests; 0 leaves that to the engine of the first instance. `meter` gets the address of the store's meter:
+/// `remaining`, `instructions`, two cells of the guests' own, what the host has charged, and whether there is code that counts.
 ///
 /// # Safety
-/// `out` and `scratch` are valid.
+/// `out`, `scratch` and `meter` are valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_store_new(
     id: u64,
     stack_size: u64,
     out: *mut *mut wasmergo_store,
     scratch: *mut *mut u64,
+    meter: *mut *mut u64,
 ) -> wasmergo_bytes {
     fallible(|| {
         resource::check()?;
@@ -225,6 +227,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
         unsafe {
             store.status.write_bytes(0, 4);
             scratch.write(store.status);
+            meter.write((&raw mut store.meter).cast());
             out.write(Box::into_raw(store));
         }
         Ok(())

@@ -43,11 +43,11 @@ func (s *Store) Meter() *Meter { return &s.meter }
 // Meter is that of the instance's store: it counts what other instances of the store execute too.
 func (i *Instance) Meter() *Meter { return i.store.Meter() }
 
-func (m *Meter) init(s *Store) {
+func (m *Meter) init(s *Store, cells *ffi.Meter) {
 	m.store, m.meterState = s, &s.account.meter
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.cells = s.ptr.Meter()
+	m.cells = cells
 	m.limit, m.granted = math.MaxUint64, math.MaxUint64
 }
 

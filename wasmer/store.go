@@ -132,7 +132,7 @@ func newStore(stackSize int) (*Store, error) {
 		ptr: ptr, slot: slot, account: openAccount(ptr), status: scratch.Status, hostThread: scratch.HostThread,
 		running: scratch.Running, number: scratch.Number, scratch: scratch.Slots,
 	}
-	s.meter.init(s)
+	s.meter.init(s, scratch.Meter)
 	s.cleanup = runtime.AddCleanup(s, collectStore, storeParts{ptr, slot, s.account})
 	return s, nil
 }

@@ -3,10 +3,7 @@ package ffi
 // #include "wasmer_go.h"
 import "C"
 
-import (
-	"sync/atomic"
-	"unsafe"
-)
+import "sync/atomic"
 
 // The modes of metering, and the trap code of a guest that it ended, as in the header.
 const (
@@ -52,9 +49,6 @@ type Meter struct {
 	// Metered is not 0 if code in the store counts.
 	Metered atomic.Uint64
 }
-
-// Meter gives the store's meter.
-func (s *Store) Meter() *Meter { return (*Meter)(unsafe.Pointer(C.wasmergo_store_meter(s.c()))) }
 
 // OpcodeOf finds an opcode by its name in the text format.
 func OpcodeOf(name string) (uint32, bool) {

@@ -43,13 +43,15 @@ type Scratch struct {
 	Number *uint64
 	// Slots are for values.
 	Slots []Slot
+	// Meter is what guests have used up.
+	Meter *Meter
 }
 
 // NewStore makes a store, to be freed by Delete. Host functions of the store are called with its id.
 func NewStore(id, stackSize uint64) (*Store, Scratch, error) {
 	var out *C.wasmergo_store
-	var scratch *C.uint64_t
-	if err := err(C.wasmergo_store_new(C.uint64_t(id), C.uint64_t(stackSize), &out, &scratch)); err != nil {
+	var scratch, meter *C.uint64_t
+	if err := err(C.wasmergo_store_new(C.uint64_t(id), C.uint64_t(stackSize), &out, &scratch, &meter)); err != nil {
 		return nil, Scratch{}, err
 	}
 	slots := unsafe.Slice((*Slot)(unsafe.Pointer(scratch)), C.WASMERGO_SCRATCH_SLOTS)
@@ -59,6 +61,7 @@ func NewStore(id, stackSize uint64) (*Store, Scratch, error) {
 		Running:    (*atomic.Uint64)(unsafe.Pointer(&slots[1].Lo)),
 		Number:     &slots[1].Hi,
 		Slots:      slots[2:],
+		Meter:      (*Meter)(unsafe.Pointer(meter)),
 	}, nil
 }
 

@@ -708,12 +708,6 @@ wasmergo_bytes wasmergo_memory_show(size_t base);
 wasmergo_memory_stats wasmergo_memory_stats_now(bool mappings);
 
 /*
- The store's meter: `remaining`, `instructions`, two cells of the code's own, what the host has charged, and whether there is
- code that counts. They live as long as the store.
- */
-uint64_t *wasmergo_store_meter(const wasmergo_store *store);
-
-/*
  Translates the text format; binaries are copied as they are.
 
  # Safety
@@ -861,16 +855,18 @@ void wasmergo_instance_measure(const wasmergo_instance *instance);
 
 /*
  Makes a store; owned by the caller. `scratch` gets the address of `WASMERGO_SCRATCH_SLOTS` slots, which live as long
- as the store: the first two are for the calls themselves, the others for arguments and results. `stack_size` bounds the stack of
- guests; 0 leaves that to the engine of the first instance.
+ as the store: the first two are for the calls themselves, the others for arguments and results. `stack_size` bounds the
+ stack of guests; 0 leaves that to the engine of the first instance. `meter` gets the address of the store's meter:
+ `remaining`, `instructions`, two cells of the guests' own, what the host has charged, and whether there is code that counts.
 
  # Safety
- `out` and `scratch` are valid.
+ `out`, `scratch` and `meter` are valid.
  */
 wasmergo_bytes wasmergo_store_new(uint64_t id,
                                   uint64_t stack_size,
                                   wasmergo_store **out,
-                                  uint64_t **scratch);
+                                  uint64_t **scratch,
+                                  uint64_t **meter);
 
 /*
  Frees the store with all that was made in it. No call of it may be running, except one given up with
