@@ -75,7 +75,10 @@ pub(crate) fn new(
     import: &wasmergo_import,
 ) -> InternalStoreHandle<VMFunction> {
     let context = Box::new(Context {
-        address: enter as *const VMFunctionBody,
+        address: match import.cost {
+            0 => enter as *const VMFunctionBody,
+            _ => enter_charged as *const VMFunctionBody,
+        },
         ctx: HostFunction {
             store: store.id,
             thread: store.status.wrapping_add(1).cast(),
@@ -104,9 +107,6 @@ pub(crate) fn new(
 /// Called by compiled code, on the wasm stack: nothing may be allocated here, and no destructor may be pending when
 /// the guest is unwound.
 unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
-    if context.ctx.cost != 0 {
-        unsafe { &*context.ctx.meter }.charge_host(context.ctx.cost);
-    }
     if let Some(native) = &context.ctx.native
         && unsafe { native.call(values) }
     {
@@ -126,13 +126,19 @@ unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
     stack::resume();
 }
 
+/// The same for a host function that costs something.
+unsafe extern "C-unwind" fn enter_charged(context: &Context, values: *mut RawValue) {
+    unsafe { &*context.ctx.meter }.charge_host(context.ctx.cost);
+    unsafe { enter(context, values) }
+}
+
 /// The same for a host function that is called as an export.
 unsafe extern "C" fn enter_directly(
     context: *mut VMContext,
     _: *const VMFunctionBody,
     values: *mut RawValue,
 ) {
-    unsafe { enter(&*context.cast::<Context>(), values) }
+    unsafe { enter_charged(&*context.cast::<Context>(), values) }
 }
 
 /// The number of the Go function that this function calls directly; `UINT32_MAX` for others.

@@ -224,13 +224,14 @@ func TestMeteringWithOtherAddedGlobals(t *testing.T) {
 			}
 			store := newStore(t, engine)
 			global := store.NewGlobal(wasmer.GlobalType{Value: wasmer.ValueTypeI32}, 10)
-			imports := wasmer.NewImports().Function("two", func() (int32, int64) { return 7, 8 }).Global("env", "g", global)
+			imports := wasmer.NewImports().FunctionWithCost("two", func() (int32, int64) { return 7, 8 }, 30).Global("env", "g", global)
 			instance, err := store.Instantiate(background, "", module, imports)
 			require.NoError(t, err)
 			results := run(t, instance, "f")
 			require.Equal(t, []any{int32(7), int64(8)}, []any{results[0].Go(), results[1].Go()})
 			require.EqualValues(t, 11, value(t, exportedGlobal(t, instance, "own")).ToI32())
 			require.EqualValues(t, 6, store.Meter().Instructions())
+			require.EqualValues(t, 36, store.Meter().Used())
 		}
 	})
 }
