@@ -137,6 +137,22 @@ func (i *Instance) reaches(other *Instance) bool {
 	return slices.ContainsFunc(i.linked, func(linked *Instance) bool { return linked.reaches(other) })
 }
 
+// exitReached is the exit of the instance or of one whose functions it can call; nil if none has exited.
+func (i *Instance) exitReached() *ExitError {
+	if i == nil {
+		return nil
+	}
+	if exit := i.exit.Load(); exit != nil && !exit.plain {
+		return exit
+	}
+	for _, linked := range i.linked {
+		if exit := linked.exitReached(); exit != nil {
+			return exit
+		}
+	}
+	return nil
+}
+
 // link notes that the instance imports from the other one.
 func (i *Instance) link(other *Instance) {
 	if other == nil || other.module == nil || slices.Contains(i.linked, other) {

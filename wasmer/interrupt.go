@@ -333,9 +333,12 @@ func (s *Store) causeOfStop(ctx context.Context, instance *Instance) error {
 			return err
 		}
 	}
-	for exited := s.exits.Load(); exited != nil; exited = exited.next {
-		if s.watch.entry.Load().reaches(exited.instance) || instance.reaches(exited.instance) {
-			return exited.instance.exit.Load()
+	if exit := instance.exitReached(); exit != nil {
+		return exit
+	}
+	for _, call := range slices.Backward(s.nested) {
+		if exit := call.aroundInstance.exitReached(); exit != nil {
+			return exit
 		}
 	}
 	if s.gate.closed() {
