@@ -3,6 +3,7 @@ package wasmer_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ const (
 )
 
 // An instance that is closed leaves its code to those that import it: calls that they entered by end with them, or with
-// their contexts. One that has exited takes them with it.
-func TestClosingAnImportedInstanceDuringCallsOfOthers(t *testing.T) {
+// their contexts. One that exits takes them with it.
+func TestTheEndOfAnImportedInstanceAndCallsOfOthers(t *testing.T) {
 	eachPairOfCompilers(t, func(t *testing.T, callee, caller *wasmer.Engine) {
 		store := newStore(t, caller)
 		lib := instantiateNamed(t, store, callee, "lib", endlessLib)
@@ -34,7 +35,6 @@ func TestClosingAnImportedInstanceDuringCallsOfOthers(t *testing.T) {
 			func() { _ = user.CloseWithExitCode(4) })
 		requireExit(t, err, 4)
 
-		store = newStore(t, caller)
 		lib = instantiateNamed(t, store, callee, "lib", endlessLib)
 		user = instantiateIn(t, store, caller, endlessUser, nil)
 		other := instantiateIn(t, store, caller, endlessLib, nil)
@@ -42,8 +42,52 @@ func TestClosingAnImportedInstanceDuringCallsOfOthers(t *testing.T) {
 		err = closedMeanwhile(t, 5*time.Millisecond, func() error { return run.CallRaw(background, nil) },
 			func() { _ = lib.CloseWithExitCode(3) })
 		requireExit(t, err, 3)
-		require.EqualValues(t, 42, call(t, other, "ok").ToI32(), "it has nothing to do with them")
+		require.EqualValues(t, 42, call(t, other, "ok").ToI32(), "who has nothing to do with it goes on")
 	})
+}
+
+// Instances are made, called and ended in one store at the same time.
+func TestInstancesEndWhileOthersAreLinked(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		store := newStore(t, engine)
+		lib, user := compile(t, engine, endlessLib), compile(t, engine, endlessUser)
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() {
+				for range times(10_000) {
+					imported, err := store.Instantiate(background, "", lib, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					imports := wasmer.NewImports().Instance("lib", imported)
+					var ending sync.WaitGroup
+					ending.Go(func() { spin(rand.N(50 * time.Microsecond)); _ = imported.CloseWithExitCode(3) })
+					instance, err := store.Instantiate(background, "", user, imports)
+					if err == nil {
+						// It may have begun after the other one's end, which leaves it alone.
+						ctx, cancel := context.WithTimeout(background, 5*time.Millisecond)
+						err = runOf(ctx, instance)
+						cancel()
+						_ = instance.Close()
+					}
+					if !errors.Is(err, wasmer.ErrClosed) && !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("got %v", err)
+					}
+					ending.Wait()
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+func runOf(ctx context.Context, instance *wasmer.Instance) error {
+	run, err := instance.Function("run")
+	if err != nil {
+		return err
+	}
+	return run.CallRaw(ctx, nil)
 }
 
 // Closing the instance of a call that waits inside of another one's host function ends both levels as it should.
@@ -64,17 +108,17 @@ func TestClosingTheOuterOrTheInnerInstance(t *testing.T) {
 					inner := instantiateIn(t, store, engine, endlessLib, nil)
 					run := function(t, inner, "run")
 					var innerError error
+					inside := make(chan struct{})
 					outer := instantiateIn(t, store, engine, nestedForever, wasmer.NewImports().Function("between", func(ctx context.Context, n int32) int32 {
+						close(inside)
 						innerError = run.CallRaw(ctx, nil)
 						return n
 					}))
 					entry := function(t, outer, "outer")
 					err := closedMeanwhile(t, someTime(), func() error { _, err := entry.Call(background, 1); return err },
-						func() { test.close(outer, inner) })
+						func() { <-inside; test.close(outer, inner) })
 					require.Equal(t, test.inner, innerError != nil)
-					if innerError != nil {
-						require.ErrorIs(t, innerError, wasmer.ErrClosed)
-					}
+					require.ErrorIs(t, innerError, wasmer.ErrClosed)
 					if test.outer {
 						requireExit(t, err, 5)
 					} else {
