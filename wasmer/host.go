@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -75,15 +76,18 @@ func enterHost(store uint64, function uint32, values unsafe.Pointer) uint32 {
 	return s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width))
 }
 
-// hostCallsPerTurn is after how many host calls a store lets other goroutines run: to the scheduler a guest that calls the host
-// all the time looks like one that has just begun to, and keeps its processor much longer than others.
-const hostCallsPerTurn = 1 << 13
+// hostCallsPerLook is after how many host calls a store looks whether it has had its turn, and lets other goroutines run: to
+// the scheduler a guest that calls the host all the time looks like one that has just begun to, and keeps its processor for long.
+const (
+	hostCallsPerLook = 64
+	turn             = time.Millisecond
+)
 
 // runHost calls a host function. Nothing unwinds over the frames of the guest: an error, a panic or the goroutine's
 // end is kept, and the guest ended.
 func (s *Store) runHost(h *hostFunction, values []ffi.Slot) uint32 {
-	if s.hostCalls++; s.hostCalls%hostCallsPerTurn == 0 {
-		runtime.Gosched()
+	if s.hostCalls++; s.hostCalls%hostCallsPerLook == 0 {
+		s.takeTurns()
 	}
 	ended := true // the goroutine's end is what neither returns nor panics
 	defer func() {
@@ -99,6 +103,19 @@ func (s *Store) runHost(h *hostFunction, values []ffi.Slot) uint32 {
 	s.failure = failure{err: err, panicked: panicked, value: value}
 	return 1
 }
+
+// takeTurns lets other goroutines run if the store has been at it for some time.
+func (s *Store) takeTurns() {
+	now := time.Since(started)
+	if now-s.turnBegan < turn {
+		return
+	}
+	runtime.Gosched()
+	s.turnBegan = time.Since(started)
+}
+
+// started is a time to count from.
+var started = time.Now()
 
 func (s *Store) callHost(h *hostFunction, values []ffi.Slot) (panicked bool, value any, err error) {
 	panicked = true

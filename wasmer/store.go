@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"weak"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -58,8 +59,9 @@ type Store struct {
 	// failure is what a host function left for the call that it ends.
 	failure failure
 	hosts   []*hostFunction
-	// hostCalls counts the calls of host functions.
+	// hostCalls counts the calls of host functions, and turnBegan is when others last had their turn.
 	hostCalls uint64
+	turnBegan time.Duration
 	// externrefs are the Go values that guests hold.
 	externrefs externrefs
 	// meter has a lock of its own.
