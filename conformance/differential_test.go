@@ -21,7 +21,7 @@ import (
 )
 
 // TestDifferential runs random modules on each compiler and on wazero: results, traps, memories and globals must be the
-// same. WASMER_GO_DIFFERENTIAL=N adds N seeds that no run had before.
+// same. WASMER_GO_DIFFERENTIAL=N adds N seeds that no run had before, and metered code.
 func TestDifferential(t *testing.T) {
 	known, err := os.ReadFile(filepath.Join("testdata", "seeds.txt"))
 	require.NoError(t, err)
@@ -42,6 +42,9 @@ func TestDifferential(t *testing.T) {
 	require.NoError(t, err)
 
 	subjects := append(WasmerEngines(), wazeroEngine{})
+	if os.Getenv("WASMER_GO_DIFFERENTIAL") != "" {
+		subjects = append(subjects, MeteredEngines()...)
+	}
 	var total coverage
 	var workers sync.WaitGroup
 	next := make(chan int)

@@ -14,14 +14,34 @@ import (
 func WasmerEngines() []suite.Engine {
 	var engines []suite.Engine
 	for _, compiler := range wasmer.Compilers() {
-		engines = append(engines, wasmerEngine{compiler})
+		engines = append(engines, wasmerEngine{compiler: compiler})
 	}
 	return engines
 }
 
-type wasmerEngine struct{ compiler wasmer.Compiler }
+// MeteredEngines lists this library with each of its compilers and each way to count.
+func MeteredEngines() []suite.Engine {
+	var engines []suite.Engine
+	for _, compiler := range wasmer.Compilers() {
+		for _, mode := range []wasmer.MeteringMode{wasmer.MeteringBlock, wasmer.MeteringExact} {
+			metering := wasmer.Metering{Mode: mode, CountInstructions: true, Costs: wasmer.CostTable{0x0b: 3, 0x05: 9, 0x41: 1}}
+			engines = append(engines, wasmerEngine{compiler, metering})
+		}
+	}
+	return engines
+}
 
-func (e wasmerEngine) Name() string { return e.compiler.String() }
+type wasmerEngine struct {
+	compiler wasmer.Compiler
+	metering wasmer.Metering
+}
+
+func (e wasmerEngine) Name() string {
+	if e.metering.Mode != wasmer.MeteringOff {
+		return e.compiler.String() + "-" + e.metering.Mode.String()
+	}
+	return e.compiler.String()
+}
 
 func (e wasmerEngine) Open(script string) (suite.Store, error) {
 	features := wasmer.SupportedFeatures(e.compiler)
@@ -32,6 +52,7 @@ func (e wasmerEngine) Open(script string) (suite.Store, error) {
 	engine, err := wasmer.NewEngine(wasmer.EngineConfig{
 		Compiler: e.compiler,
 		Features: features,
+		Metering: e.metering,
 		// Scripts run in parallel; their modules are small.
 		CompileThreads: 1,
 	})
