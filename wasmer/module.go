@@ -34,7 +34,7 @@ func newModule(engine *Engine, ptr *ffi.Module) *Module {
 }
 
 // CustomSections gives the contents of the custom sections of this name, in their order. Debug information (.debug_*) that
-// follows the code is not kept, nor is anything after Close: Inspect finds all.
+// follows the code is not among them, nor is anything after Close: Inspect finds all.
 //
 // See https://webassembly.github.io/spec/core/appendix/custom.html
 func (m *Module) CustomSections(name string) [][]byte {

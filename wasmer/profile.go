@@ -44,8 +44,8 @@ const (
 // StartProfile begins to measure in which functions guests spend CPU time: all guests of the process, also those that run
 // already. Stop ends it and writes the profile to w, in the format of `go tool pprof`. Functions have their names and, if
 // the module has debug information, lines, inlined calls included. Time that host functions take is not a part: runtime/pprof
-// has it, and may run at the same time. While nothing is measured it costs nothing; at the default rate it costs guests
-// less than a percent.
+// has it, and may run at the same time. Of code that Singlepass made, the lines are those of calls and of the functions'
+// beginnings. While nothing is measured it costs nothing.
 //
 // One profile is taken at a time: a second one is ErrProfiling. Only Linux has the timers that it takes, ErrUnsupported
 // tells elsewhere.

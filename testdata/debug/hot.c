@@ -32,3 +32,10 @@ __attribute__((export_name("run"))) unsigned run(int n) {
 		x = work(x, 10000);
 	return x;
 }
+
+/* Traps with n + 1 frames on the stack. */
+__attribute__((export_name("down"))) int down(int n) {
+	if (n == 0)
+		__builtin_trap();
+	return 7 - down(n - 1);
+}
