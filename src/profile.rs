@@ -160,6 +160,7 @@ pub extern "C" fn wasmergo_profile_start(period: u64) -> wasmergo_bytes {
 pub extern "C" fn wasmergo_profile_turn() {
     infallible(|| {
         locked(|profile| {
+            signal::for_timer();
             profile.take(None);
             profile.look_for_threads();
         });
