@@ -1,6 +1,7 @@
 //! Engines: how modules are compiled. Each module gets a wasmer engine of its own, because wasmer frees machine code
 //! only with the engine, and because a panic in a compiler poisons one.
 
+use crate::budget::Budget;
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
@@ -62,6 +63,8 @@ pub struct wasmergo_limits {
     pub stack_size: u64,
     /// Memories take the address space that they use, and no more: the code checks bounds.
     pub bounded_memories: bool,
+    /// Pages of all memories together; 0 for no bound.
+    pub total_memory_pages: u64,
 }
 
 /// An engine; immutable, any thread may use it.
@@ -76,6 +79,7 @@ pub struct wasmergo_engine {
     target: Target,
     pub(crate) code: Arc<live::Code>,
     forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
+    pub(crate) budget: Option<Arc<Budget>>,
 }
 
 impl wasmergo_engine {
@@ -111,6 +115,7 @@ impl wasmergo_engine {
             target: Target::default(),
             code: Arc::default(),
             forwarders: Mutex::default(),
+            budget: Budget::new(config.limits.total_memory_pages),
         })
     }
 
@@ -169,7 +174,7 @@ impl wasmergo_engine {
     }
 
     pub(crate) fn tunables(&self, tables: Vec<FixedTable>) -> GuestTunables {
-        GuestTunables::new(&self.limits, tables)
+        GuestTunables::new(&self.limits, tables, self.budget.clone())
     }
 
     /// What an artifact must have in common with this engine to be loaded by it.

@@ -1,10 +1,12 @@
 //! How stores allocate: memories from the arena, memories and tables within limits, the rest as wasmer does.
 
+use crate::budget::Budget;
 use crate::engine::wasmergo_limits;
-use crate::memory::GuestMemory;
+use crate::linear::GuestMemory;
 use crate::resource::limits;
 use crate::table::{FixedTable, can_grow};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use wasmer_compiler::{LinkError, Tunables};
 use wasmer_types::entity::PrimaryMap;
 use wasmer_types::{
@@ -21,6 +23,7 @@ pub(crate) struct GuestTunables {
     bounded_memories: bool,
     table_elements: u32,
     tables: Vec<FixedTable>,
+    budget: Option<Arc<Budget>>,
 }
 
 /// The code checks each access in full: behind a bounded memory lies another one.
@@ -29,12 +32,17 @@ const BOUNDED: MemoryStyle = MemoryStyle::Dynamic {
 };
 
 impl GuestTunables {
-    pub fn new(limits: &wasmergo_limits, tables: Vec<FixedTable>) -> Self {
+    pub fn new(
+        limits: &wasmergo_limits,
+        tables: Vec<FixedTable>,
+        budget: Option<Arc<Budget>>,
+    ) -> Self {
         Self {
             memory_pages: limits.memory_pages,
             bounded_memories: limits.bounded_memories,
             table_elements: limits.table_elements,
             tables,
+            budget,
         }
     }
 
@@ -44,15 +52,21 @@ impl GuestTunables {
             bounded_memories: false,
             table_elements,
             tables: Vec::new(),
+            budget: None,
         }
     }
 
-    pub fn for_memory(memory_pages: u32, bounded_memories: bool) -> Self {
+    pub fn for_memory(
+        memory_pages: u32,
+        bounded_memories: bool,
+        budget: Option<Arc<Budget>>,
+    ) -> Self {
         Self {
             memory_pages,
             bounded_memories,
             table_elements: 0,
             tables: Vec::new(),
+            budget,
         }
     }
 
@@ -62,7 +76,7 @@ impl GuestTunables {
         style: &MemoryStyle,
         place: Option<NonNull<VMMemoryDefinition>>,
     ) -> Result<VMMemory, MemoryError> {
-        let memory = GuestMemory::new(ty, *style, self.memory_pages, place)?;
+        let memory = GuestMemory::new(ty, *style, self.memory_pages, self.budget.as_ref(), place)?;
         Ok(VMMemory(Box::new(memory)))
     }
 

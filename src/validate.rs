@@ -274,6 +274,7 @@ mod tests {
                 table_elements: 1000,
                 stack_size: 1 << 20,
                 bounded_memories: false,
+                total_memory_pages: 0,
             },
             metering: Default::default(),
             drop_debug_info: false,

@@ -83,6 +83,9 @@ type EngineConfig struct {
 	MaxMemoryPages int
 	// Memories says how memories lie in the address space: ReservedMemories, unless BoundedMemories are wanted.
 	Memories Memories
+	// MaxTotalMemoryPages bounds all memories together that live: those of the engine's modules, and those made in its stores while
+	// it is open; 0 means no bound. As for MaxMemoryPages.
+	MaxTotalMemoryPages int
 	// MaxTableElements bounds each table, up to 2^27 elements; 0 means 10,000,000. As for MaxMemoryPages.
 	MaxTableElements int
 	// MaxInstances bounds how many instances may be made in one store, closed ones included, which stay there until the
@@ -138,6 +141,7 @@ func (c EngineConfig) check() error {
 		{"MaxCallDepth", c.MaxCallDepth, math.MaxInt},
 		{"StackSize", c.StackSize, maxStackSize},
 		{"MaxMemoryPages", c.MaxMemoryPages, maxMemoryPages},
+		{"MaxTotalMemoryPages", c.MaxTotalMemoryPages, math.MaxInt},
 		{"MaxTableElements", c.MaxTableElements, maxTableElements},
 		{"MaxInstances", c.MaxInstances, math.MaxInt},
 		{"Memories", int(c.Memories), int(BoundedMemories)},
@@ -182,7 +186,8 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		Features:    ffi.DefaultFeatures,
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
 		StackSize: uint64(config.StackSize), BoundedMemories: config.Memories == BoundedMemories,
-		DropDebugInfo: config.DropDebugInfo, Metering: metering.ffi(),
+		TotalMemoryPages: uint64(config.MaxTotalMemoryPages),
+		DropDebugInfo:    config.DropDebugInfo, Metering: metering.ffi(),
 	}
 	if config.Features.unknown() {
 		return nil, fmt.Errorf("%w: engine: EngineConfig.Features holds a feature that is not known here", ErrUnsupported)

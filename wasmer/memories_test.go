@@ -149,12 +149,12 @@ func TestMemoriesGrowAmongOthers(t *testing.T) {
 			require.ErrorIs(t, failing(t, guests[n], "load", int(size)), wasmer.TrapOutOfBounds)
 			require.ErrorIs(t, failing(t, guests[n], "store", int(size), 1), wasmer.TrapOutOfBounds)
 		}
-		for n := range 12 {
+		for n := range 7 {
 			guests = append(guests, instance(t, module))
 			defer guests[n].Close()
 			write(n, 0, wasmer.PageSize)
 		}
-		for round := range 4 {
+		for round := range 3 {
 			for n, guest := range guests {
 				before := sizes[guest]
 				pages := []int{1, 3, 0, 20, 300}[(n+round)%5] // some of them beyond what is copied
@@ -381,4 +381,41 @@ func ExampleEngineConfig_memories() {
 		instance.Close()
 	}
 	// Output: 1000 1 bounded
+}
+
+func TestTotalOfTheMemoriesOfAnEngine(t *testing.T) {
+	eachMemories(t, func(t *testing.T, engine *wasmer.Engine) {
+		limited := engineOf(t, engine, wasmer.EngineConfig{MaxTotalMemoryPages: 10, Memories: engine.Memories()})
+		module := compile(t, limited, grower)
+		refused := func() {
+			t.Helper()
+			_, err := wasmer.Instantiate(background, module, nil)
+			require.ErrorIs(t, err, wasmer.ErrResource)
+			require.ErrorContains(t, err, "EngineConfig.MaxTotalMemoryPages, 10")
+		}
+		store := newStore(t, limited)
+		host, err := store.NewMemory(3, 5)
+		require.NoError(t, err)
+		first, second := instance(t, module), instance(t, module)
+		require.EqualValues(t, -1, loaded(t, first, "grow", 6), "5 are left")
+		require.EqualValues(t, 1, loaded(t, first, "grow", 4))
+		require.ErrorIs(t, host.Grow(2), wasmer.ErrResource)
+		require.NoError(t, host.Grow(1))
+		refused()
+		_, err = store.NewMemory(1, 1)
+		require.ErrorIs(t, err, wasmer.ErrResource)
+		require.EqualValues(t, 1, loaded(t, second, "grow", 0))
+		require.NoError(t, first.Close())
+		require.EqualValues(t, 1, loaded(t, second, "grow", 4), "what was freed can be had again")
+		require.EqualValues(t, -1, loaded(t, second, "grow", 2))
+		third := instance(t, module)
+		refused()
+		require.NoError(t, third.Close())
+		require.NoError(t, second.Close())
+		require.NoError(t, store.Close())
+		for range 10 {
+			defer instance(t, module).Close()
+		}
+		refused()
+	})
 }

@@ -87,7 +87,9 @@ func (s *Store) NewMemoryOf(typ MemoryType) (_ *Memory, err error) {
 		maxPages = typ.Max
 	}
 	config := s.config()
-	item, err := s.ptr.NewMemory(uint32(typ.Min), maxPages, typ.Shared, uint32(config.MaxMemoryPages),
+	engine, release := s.ownEngine()
+	defer release()
+	item, err := s.ptr.NewMemory(engine, uint32(typ.Min), maxPages, typ.Shared, uint32(config.MaxMemoryPages),
 		config.Memories == BoundedMemories)
 	if err != nil {
 		return nil, translate("memory", err)

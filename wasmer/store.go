@@ -180,13 +180,8 @@ func (s *Store) config() EngineConfig {
 
 // useEngine gives an engine that is open: the store's, else the default one.
 func (s *Store) useEngine() (engine *ffi.Engine, release func(), err error) {
-	s.mu.Lock()
-	own := s.engine
-	s.mu.Unlock()
-	if own != nil {
-		if engine, err := own.use(); err == nil {
-			return engine, own.handle.release, nil
-		}
+	if engine, release := s.ownEngine(); engine != nil {
+		return engine, release, nil
 	}
 	shared, err := defaultEngine()
 	if err != nil {
@@ -194,6 +189,19 @@ func (s *Store) useEngine() (engine *ffi.Engine, release func(), err error) {
 	}
 	engine, err = shared.use()
 	return engine, shared.handle.release, err
+}
+
+// ownEngine gives the store's engine, or nil if it has none or that was closed.
+func (s *Store) ownEngine() (engine *ffi.Engine, release func()) {
+	s.mu.Lock()
+	own := s.engine
+	s.mu.Unlock()
+	if own != nil {
+		if engine, err := own.use(); err == nil {
+			return engine, own.handle.release
+		}
+	}
+	return nil, func() {}
 }
 
 func (s *Store) hold() { s.users.Add(1) }

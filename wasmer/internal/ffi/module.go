@@ -34,6 +34,7 @@ type EngineConfig struct {
 	BoundedMemories            bool
 	Metering                   Metering
 	DropDebugInfo              bool
+	TotalMemoryPages           uint64
 }
 
 // DefaultFeatures stands for the compiler's.
@@ -57,6 +58,8 @@ func NewEngine(options EngineConfig) (*Engine, error) {
 			table_elements:   C.uint32_t(options.TableElements),
 			stack_size:       C.uint64_t(options.StackSize),
 			bounded_memories: C.bool(options.BoundedMemories),
+
+			total_memory_pages: C.uint64_t(options.TotalMemoryPages),
 		},
 		drop_debug_info: C.bool(options.DropDebugInfo),
 	}

@@ -71,10 +71,11 @@ func (s *Store) Delete() { C.wasmergo_store_delete(s.c()) }
 // None stands for an absent maximum, and for a size that could not be had.
 const None = ^uint64(0)
 
-// NewMemory makes a memory; sizes are in pages, maxPages may be None.
-func (s *Store) NewMemory(minPages uint32, maxPages uint64, shared bool, limit uint32, bounded bool) (*Extern, error) {
+// NewMemory makes a memory; sizes are in pages, maxPages and the engine that it is counted for may be None and nil.
+func (s *Store) NewMemory(engine *Engine, minPages uint32, maxPages uint64, shared bool, limit uint32, bounded bool) (*Extern, error) {
 	var out *C.wasmergo_extern
-	e := C.wasmergo_memory_new(s.c(), C.uint32_t(minPages), C.uint64_t(maxPages), C.bool(shared), C.uint32_t(limit), C.bool(bounded), &out)
+	e := C.wasmergo_memory_new(s.c(), engine.c(), C.uint32_t(minPages), C.uint64_t(maxPages), C.bool(shared),
+		C.uint32_t(limit), C.bool(bounded), &out)
 	return (*Extern)(unsafe.Pointer(out)), err(e)
 }
 

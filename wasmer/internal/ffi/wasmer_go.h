@@ -265,6 +265,10 @@ typedef struct {
    Memories take the address space that they use, and no more: the code checks bounds.
    */
   bool bounded_memories;
+  /*
+   Pages of all memories together; 0 for no bound.
+   */
+  uint64_t total_memory_pages;
 } wasmergo_limits;
 
 /*
@@ -361,7 +365,7 @@ typedef struct {
 
 /*
  Where a memory's bytes are now. The Go side reads it in place: it stays at one address as long as the store lives. `len`
- only grows; `base` changes when a bounded memory grows, see `wasmergo_memory_latch`.
+ only grows; `base` changes when a bounded memory grows, see `wasmergo_memory_definition_of`.
  */
 typedef struct {
   uint8_t *base;
@@ -662,12 +666,14 @@ void wasmergo_code_count_read(const wasmergo_code_count *count, wasmergo_code *o
 void wasmergo_code_count_delete(wasmergo_code_count *count);
 
 /*
- Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most.
+ Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most, and counts as one of the
+ engine, if that is not null.
 
  # Safety
  `out` is valid; the caller holds the store.
  */
 wasmergo_bytes wasmergo_memory_new(const wasmergo_store *store,
+                                   const wasmergo_engine *engine,
                                    uint32_t min,
                                    uint64_t max,
                                    bool shared,
