@@ -99,6 +99,26 @@ impl Regions {
             false => self.insert(base, len),
         }
     }
+
+    /// Gives the system all that is free. What is kept may be in the way of more.
+    fn reclaim(&mut self) {
+        for chunk in std::mem::take(&mut self.warm) {
+            self.give(chunk.base, chunk.capacity);
+        }
+        for (base, len) in std::mem::take(&mut self.free) {
+            unsafe { unmap(base, len) };
+        }
+        self.sizes.clear();
+    }
+}
+
+/// Maps pages, if need be those that were kept free.
+fn map_shared(len: usize) -> io::Result<usize> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    map(len, access).or_else(|_| {
+        regions().reclaim();
+        map(len, access)
+    })
 }
 
 impl Chunk {
@@ -113,9 +133,8 @@ impl Chunk {
             return Ok(Self::NONE);
         }
         if len >= LARGE {
-            let base = map(len, libc::PROT_READ | libc::PROT_WRITE)?;
             return Ok(Self {
-                base,
+                base: map_shared(len)?,
                 capacity: len,
             });
         }
@@ -123,19 +142,19 @@ impl Chunk {
         if let Some(same) = regions.warm.iter().rposition(|warm| warm.capacity == len) {
             return Ok(regions.warm.swap_remove(same));
         }
-        let base = match regions.carve(len) {
-            Some(base) => base,
-            None => {
-                let access = libc::PROT_READ | libc::PROT_WRITE;
-                let (base, mapped) = match map(REGION, access) {
-                    Ok(base) => (base, REGION),
-                    Err(_) => (map(len, access)?, len),
-                };
-                share(base, mapped);
-                regions.give(base + len, mapped - len);
-                base
-            }
+        if let Some(base) = regions.carve(len) {
+            return Ok(Self {
+                base,
+                capacity: len,
+            });
+        }
+        drop(regions);
+        let (base, mapped) = match map_shared(REGION) {
+            Ok(base) => (base, REGION),
+            Err(_) => (map_shared(len)?, len),
         };
+        share(base, mapped);
+        self::regions().give(base + len, mapped - len);
         Ok(Self {
             base,
             capacity: len,
@@ -194,7 +213,10 @@ impl Chunk {
     #[cfg(target_os = "linux")]
     fn remap(&mut self, len: usize) -> io::Result<()> {
         // What the process may not have beyond this is left to others; see `resource`.
-        crate::resource::has_room(len - self.capacity)?;
+        if crate::resource::has_room(len - self.capacity).is_err() {
+            regions().reclaim();
+            crate::resource::has_room(len - self.capacity)?;
+        }
         let (from, flags) = (self.base as *mut libc::c_void, libc::MREMAP_MAYMOVE);
         let base = unsafe { libc::mremap(from, self.capacity, len, flags) };
         if base == libc::MAP_FAILED {
@@ -221,12 +243,9 @@ impl Chunk {
         if self.capacity >= LARGE {
             return unsafe { unmap(self.base, self.capacity) };
         }
-        if self.capacity <= WARM {
+        if self.capacity <= WARM && regions().warm.len() < KEPT {
             unsafe { ptr::write_bytes(self.base as *mut u8, 0, used) };
-            let mut regions = regions();
-            if regions.warm.len() < KEPT {
-                return regions.warm.push(self);
-            }
+            return regions().warm.push(self);
         }
         clear(self.base, used);
         regions().give(self.base, self.capacity);

@@ -329,14 +329,10 @@ func liveInstances(t *testing.T, engine *wasmer.Engine, count int) {
 	t.Logf("%d instances in %v (%v each), %d mappings more, %d MiB resident more, %d bytes each", count, took.Round(time.Millisecond),
 		took/time.Duration(count), mappings()-mapped, (memoryStatus("VmRSS")-resident)>>20, (memoryStatus("VmRSS")-resident)/uint64(count))
 	require.Less(t, mappings()-mapped, 200+count/100)
-	start = time.Now()
 	for n, guest := range guests {
 		word := uint32(n)
 		require.EqualValues(t, byte(word), loaded(t, guest, "load", n%16380), "instance %d", n)
 	}
-	t.Logf("called in %v", time.Since(start))
-	start = time.Now()
-	defer func() { t.Logf("rest in %v", time.Since(start)) }()
 	for n, guest := range guests { // every third one stays a while, so that what is free lies in pieces
 		if n%3 != 0 {
 			require.NoError(t, guest.Close())
@@ -353,7 +349,6 @@ func liveInstances(t *testing.T, engine *wasmer.Engine, count int) {
 		require.NoError(t, guest.Close())
 	}
 	require.Equal(t, before.Memories, ffi.ReadMemoryStats(false).Memories)
-	require.Less(t, ffi.ReadMemoryStats(false).Reserved, before.Reserved+256<<20, "free address space goes back")
 	require.Less(t, mappings()-mapped, 300)
 }
 

@@ -111,6 +111,15 @@ func TestRefusalsNameTheLimit(t *testing.T) {
 					if _, err := next(0); err != nil {
 						require.ErrorIs(t, err, wasmer.ErrResource, "again")
 					}
+					if name == "instances" && engine.Memories() == wasmer.BoundedMemories {
+						_, err := newStore(t, engine).NewMemory(3000, 3000)
+						require.ErrorIs(t, err, wasmer.ErrResource)
+						for _, guest := range made {
+							require.NoError(t, guest.(*wasmer.Instance).Close())
+						}
+						_, err = newStore(t, engine).NewMemory(3000, 3000)
+						require.NoError(t, err, "what was freed can be had in one piece")
+					}
 					runtime.KeepAlive(made)
 				})
 			})
