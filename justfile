@@ -87,7 +87,7 @@ bounded: build
 
 # Run the soak tests at full length
 soak: build
-    WASMER_GO_SOAK=long go test -count=1 -v -run 'TestSoak' -timeout 60m ./wasmer/...
+    WASMER_GO_SOAK=long go test -count=1 -v -run 'TestSoak' -timeout 180m ./wasmer/...
     cd conformance && WASMER_GO_SOAK=long go test -count=1 -v -run TestSuiteDoesNotLeak -timeout 60m .
 
 # Run each fuzz target for the given time
