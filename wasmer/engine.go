@@ -97,7 +97,7 @@ type EngineConfig struct {
 	// have no lines, and artifacts are smaller.
 	DropDebugInfo bool
 	// MeasureTime has the times measured that guests and host functions take: see InstanceStats. It costs each call of either
-	// about 0.1 µs.
+	// 0.1 to 0.2 µs.
 	MeasureTime bool
 	// Logger is told of events, nil is that of SetLogger: calls, instantiations and compilations that failed (error); limits
 	// reached, artifacts rejected, and what was collected without having been closed (warn); calls that were interrupted
