@@ -8,7 +8,7 @@ import (
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
-// referenceCode is a function as a list of instructions, which an interpreter of our own executes one by one, counting each.
+// referenceFunction is a function as a list of instructions, which an interpreter of our own executes one by one, counting each.
 type referenceFunction struct {
 	typ    int
 	locals []wasmer.ValueType
