@@ -158,6 +158,7 @@ pub(crate) fn show(base: usize) {
     arena().shown.get_or_insert_default().insert(base);
 }
 
+#[cfg(target_os = "linux")]
 pub(crate) fn is_shown(base: usize) -> bool {
     let arena = arena();
     arena

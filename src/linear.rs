@@ -130,7 +130,10 @@ impl GuestMemory {
                     unsafe { self.definition.as_ptr().as_mut() }.base = chunk.base as *mut u8;
                     match keep {
                         true => left.push((before, used)),
-                        false => before.release(used),
+                        false => {
+                            before.release(used);
+                            left.drain(..).for_each(|(chunk, used)| chunk.release(used));
+                        }
                     }
                     Ok(())
                 })

@@ -79,6 +79,7 @@ pub(crate) unsafe fn unmap(base: usize, len: usize) {
 }
 
 /// Notes that mapped pages have become more.
+#[cfg(target_os = "linux")]
 pub(crate) fn resized(from: usize, to: usize) {
     RESERVED.fetch_add(to - from, Ordering::Relaxed);
 }
