@@ -91,7 +91,7 @@ pub(crate) fn has_room(len: usize) -> io::Result<()> {
 
 /// Whether a stack that was just made leaves room for others. What lives may still be called where nothing more can be made.
 pub(crate) fn has_room_for_stacks() -> io::Result<()> {
-    can_map(SPARE / 2)
+    can_map(SPARE * 3 / 8)
 }
 
 fn can_map(len: usize) -> io::Result<()> {

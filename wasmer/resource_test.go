@@ -101,6 +101,7 @@ func TestRefusalsNameTheLimit(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				inChild(t, func(t *testing.T) {
 					guest := instantiate(t, engine, grower, nil)
+					require.EqualValues(t, 1, call(t, guest, "grow", 0).ToI32()) // it has a stack
 					next := make(t)
 					limitAddressSpace(t, 350<<20)
 					made := untilRefused(t, addressSpace, next)
