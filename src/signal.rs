@@ -111,7 +111,6 @@ pub(crate) fn send(thread: usize) -> bool {
 }
 
 /// The number of the signal, for a timer of ours, which is to carry `timer_mark`. It may be taken away again at any time.
-#[cfg(target_os = "linux")]
 pub(crate) fn for_timer() -> libc::c_int {
     let _lock = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
     install();
