@@ -301,7 +301,7 @@ func (u mixedUsage) growth(before mixedUsage) string {
 	}
 	if !raceDetector {
 		check("resident memory", int64(before.resident), int64(u.resident), 32<<20)
-		check("address space", int64(before.virtual), int64(u.virtual), 8*9<<30) // recycled reservations, stacks
+		check("address space", int64(before.virtual), int64(u.virtual), 64*9<<30) // reservations are kept for later
 	}
 	return strings.Join(more, ", ")
 }
