@@ -166,7 +166,7 @@ func TestContextsChangeFromCallToCall(t *testing.T) {
 				requireInterrupted(t, run.CallRaw(ctx, nil), context.DeadlineExceeded)
 				cancel()
 			case 5:
-				err, _ := stopped(t, rand.N(time.Millisecond), func(ctx context.Context) error { return run.CallRaw(ctx, nil) })
+				err := stopped(t, rand.N(time.Millisecond), func(ctx context.Context) error { return run.CallRaw(ctx, nil) })
 				requireInterrupted(t, err, context.Canceled)
 			case 6:
 				cause := errors.New("the cause")

@@ -26,7 +26,7 @@ func TestTheEndOfAnImportedInstanceAndCallsOfOthers(t *testing.T) {
 		lib := instantiateNamed(t, store, callee, "lib", endlessLib)
 		user := instantiateIn(t, store, caller, endlessUser, nil)
 		run := function(t, user, "run")
-		err, _ := stopped(t, 10*time.Millisecond, func(ctx context.Context) error {
+		err := stopped(t, 10*time.Millisecond, func(ctx context.Context) error {
 			time.AfterFunc(3*time.Millisecond, func() { _ = lib.Close() })
 			return run.CallRaw(ctx, nil)
 		})

@@ -27,12 +27,12 @@ func TestStartFunctionsStop(t *testing.T) {
 				imports := wasmer.NewImports().Function("f", func() {})
 				store := newStore(t, engine)
 				for range 5 {
-					err, _ := stopped(t, someTime(), func(ctx context.Context) error {
+					err := stopped(t, someTime(), func(ctx context.Context) error {
 						_, err := wasmer.Instantiate(ctx, module, imports)
 						return err
 					})
 					requireInterrupted(t, err, context.Canceled)
-					err, _ = stopped(t, someTime(), func(ctx context.Context) error {
+					err = stopped(t, someTime(), func(ctx context.Context) error {
 						_, err := store.Instantiate(ctx, "name", module, imports)
 						return err
 					})
@@ -79,7 +79,7 @@ func TestLoopsOfLinkedInstancesStop(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				for range 3 {
-					err, _ := stopped(t, someTime(), run)
+					err := stopped(t, someTime(), run)
 					requireInterrupted(t, err, context.Canceled)
 					require.EqualValues(t, 42, call(t, instance, "ok").ToF64())
 				}
@@ -100,10 +100,10 @@ func TestAnInnerCallStopsAlone(t *testing.T) {
 		var instance *wasmer.Instance
 		var inner error
 		instance = instantiate(t, engine, nestedForever, wasmer.NewImports().Function("between", func(ctx context.Context, n int32) int32 {
-			inner, _ = stoppedHere(someTime(), func(stopping context.Context) error {
-				_, err := function(t, instance, "forever").Call(stopping)
+			inner = stoppedHere(ctx, someTime(), func(ctx context.Context) error {
+				_, err := function(t, instance, "forever").Call(ctx)
 				return err
-			}, ctx)
+			})
 			return n + call(t, instance, "ok").ToI32()
 		}))
 		for range 10 {
@@ -120,14 +120,11 @@ func TestAnInnerCallStopsAlone(t *testing.T) {
 }
 
 // stoppedHere is stopped for a call that has to be made on this goroutine.
-func stoppedHere(after time.Duration, run func(ctx context.Context) error, parent context.Context) (error, time.Duration) {
+func stoppedHere(parent context.Context, after time.Duration, run func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancel(parent)
-	timer := time.AfterFunc(after, cancel)
-	defer timer.Stop()
 	defer cancel()
-	began := time.Now()
-	err := run(ctx)
-	return err, time.Since(began) - after
+	defer time.AfterFunc(after, cancel).Stop()
+	return run(ctx)
 }
 
 // Whatever the contexts of the calls inside, the end of an outer one's stops them all.
@@ -161,7 +158,7 @@ func TestAnOuterCallStopsWithWhatItCalled(t *testing.T) {
 							return host(err)
 						}))
 						for range 3 {
-							err, _ := stopped(t, someTime(), func(ctx context.Context) error {
+							err := stopped(t, someTime(), func(ctx context.Context) error {
 								_, err := function(t, instance, "outer forever").Call(ctx, depth)
 								return err
 							})
@@ -193,7 +190,7 @@ func TestHostFunctionsEndBeforeTheirGuestStops(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				instance := instantiate(t, engine, `(module (import "env" "f" (func $f)) (func (export "run") (call $f) (loop $l (br $l)))
 					(func (export "ok") (result i32) (i32.const 42)))`, wasmer.NewImports().Function("f", host))
-				err, _ := stopped(t, 10*time.Millisecond, func(ctx context.Context) error {
+				err := stopped(t, 10*time.Millisecond, func(ctx context.Context) error {
 					_, err := function(t, instance, "run").Call(ctx)
 					return err
 				})
@@ -249,7 +246,7 @@ func TestGuestsThatWaitForTheSystemStop(t *testing.T) {
 			t.Run(wait.name, func(t *testing.T) {
 				instance := instantiate(t, engine, fmt.Sprintf(text, wait.timeout), wasmer.NewImports().WASI(newWASI(t, wait.config)))
 				for range 3 {
-					err, _ := stopped(t, someTime(), func(ctx context.Context) error {
+					err := stopped(t, someTime(), func(ctx context.Context) error {
 						_, err := function(t, instance, wait.export).Call(ctx)
 						return err
 					})

@@ -74,7 +74,7 @@ func TestEndlessGuestsStopWithBoundedMemories(t *testing.T) {
 		engine = engineOf(t, engine, wasmer.EngineConfig{Memories: wasmer.BoundedMemories})
 		eachEndless(t, engine, soak != "", func(t *testing.T, instance *wasmer.Instance) {
 			run := function(t, instance, "run")
-			err, _ := stopped(t, someTime(), func(ctx context.Context) error { return run.CallRaw(ctx, nil) })
+			err := stopped(t, someTime(), func(ctx context.Context) error { return run.CallRaw(ctx, nil) })
 			requireInterrupted(t, err, context.Canceled)
 			require.EqualValues(t, 42, call(t, instance, "ok").ToI32())
 		})

@@ -45,7 +45,7 @@ func our() syscall.Signal { return syscall.Signal(ffi.Signal()) }
 func requireStops(t testing.TB, instance *wasmer.Instance, after string) {
 	t.Helper()
 	run := function(t, instance, "run")
-	err, _ := stopped(t, rand.N(2*time.Millisecond), func(ctx context.Context) error { return run.CallRaw(ctx, nil) })
+	err := stopped(t, rand.N(2*time.Millisecond), func(ctx context.Context) error { return run.CallRaw(ctx, nil) })
 	require.ErrorIs(t, err, wasmer.ErrInterrupted, after)
 	require.ErrorIs(t, err, context.Canceled, after)
 }
