@@ -140,6 +140,15 @@ where
     if call.measured {
         statistics::begin(&call);
     }
+    // What a host function calls although its guest is to end does not begin.
+    if !call.outer.is_null() && call.is_requested() {
+        store.call.set(call.outer);
+        CURRENT.set(call.around);
+        if call.measured {
+            statistics::end(&call);
+        }
+        return WASMERGO_INTERRUPTED;
+    }
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
     if call.measured {
         statistics::end(&call);

@@ -69,15 +69,15 @@ impl Interruption {
         self.request.store(number, Ordering::Relaxed);
     }
 
-    /// Has the call end, and reports whether a call of the store runs, so that it may take another request.
-    fn request(&self, number: u64, in_host: impl Fn() -> bool) -> bool {
+    /// Has the call end, and reports what a call of the store does after a moment.
+    fn request(&self, number: u64, in_host: impl Fn() -> bool) -> u32 {
         self.request.store(number, Ordering::SeqCst);
         let Some(running) = self.running() else {
-            return false;
+            return WASMERGO_INTERRUPT_NO_CALL;
         };
         let outermost = running.load(Ordering::SeqCst);
         if outermost == 0 {
-            return false;
+            return WASMERGO_INTERRUPT_NO_CALL;
         }
         // The first signal finds most guests. What is left is code between two looks, or a thread that has to wait its turn.
         for attempt in 0..6 {
@@ -91,14 +91,25 @@ impl Interruption {
                 break;
             }
         }
-        running.load(Ordering::SeqCst) == outermost
+        match running.load(Ordering::SeqCst) {
+            0 => WASMERGO_INTERRUPT_NO_CALL,
+            _ if in_host() => WASMERGO_INTERRUPT_IN_HOST,
+            _ => WASMERGO_INTERRUPT_IN_GUEST,
+        }
     }
 }
+
+/// No call of the store runs.
+pub const WASMERGO_INTERRUPT_NO_CALL: u32 = 0;
+/// A guest runs.
+pub const WASMERGO_INTERRUPT_IN_GUEST: u32 = 1;
+/// A host function runs, or waits for a guest that it has called. No guest will go on, nor begin.
+pub const WASMERGO_INTERRUPT_IN_HOST: u32 = 2;
 
 impl Call {
     /// Whether this call is to end: it, or one around it, has been named. Safe in a signal handler.
     #[inline(always)]
-    fn is_requested(&self) -> bool {
+    pub fn is_requested(&self) -> bool {
         let request = self.store().interruption.request.load(Ordering::Relaxed);
         request != 0 && self.is_within(request)
     }
@@ -156,20 +167,22 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Runs in a signal handler: it neither allocates nor locks.
-pub(crate) unsafe fn on_signal(context: *mut libc::c_void) {
+/// Stops the guest that the signal has met, if it is to stop, and reports whether it did. Runs in the signal's handler: it
+/// neither allocates nor locks.
+pub(crate) unsafe fn on_signal(context: *mut libc::c_void) -> bool {
     let Some(call) = Call::current() else {
-        return;
+        return false;
     };
     let stack = arch::stack_pointer(context);
     if !call.is_requested()
         || !call.stack_range().contains(&stack)
         || !code::contains(arch::program_counter(context))
     {
-        return;
+        return false;
     }
     call.note_found();
-    unsafe { signal::fault(stack, context) }
+    unsafe { signal::fault(stack, context) };
+    true
 }
 
 /// A flag that the Go side raises to have a compilation end; 0 for none.
@@ -207,11 +220,11 @@ impl Flag {
 }
 
 /// Stops the guest of a call of the store, named by the number that the Go side gave it, and what it has called in the same
-/// store. Reports whether a call of the store still runs after a moment: then it is to be asked again, since a host function
-/// may be running, or another request may have come in between. Any thread may ask at any time, as long as the store is
-/// not freed meanwhile.
+/// store. Reports what a call of the store does after a moment, one of `WASMERGO_INTERRUPT_*`: as long as there is one it is to
+/// be asked again, since another request may have come in between. Any thread may ask at any time, as long as the store is not
+/// freed meanwhile.
 #[unsafe(no_mangle)]
-pub extern "C" fn wasmergo_store_interrupt(store: &wasmergo_store, number: u64) -> bool {
+pub extern "C" fn wasmergo_store_interrupt(store: &wasmergo_store, number: u64) -> u32 {
     let host = store.status.wrapping_add(1).cast::<AtomicU64>();
     let in_host = || unsafe { &*host }.load(Ordering::Relaxed) != 0;
     infallible(|| store.interruption.request(number, in_host))

@@ -39,7 +39,7 @@ unsafe extern "C" fn on_step(_: libc::c_int, _: *mut libc::siginfo_t, context: *
         let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
         registers[libc::REG_EFL as usize] &= !TRAP_FLAG;
         call.store().interruption.request_for_test(call.number);
-        interrupt::on_signal(context);
+        assert!(interrupt::on_signal(context));
     }
 }
 
@@ -114,6 +114,7 @@ fn interrupt_everywhere(compiler: wasmergo_compiler) {
             table_elements: 1000,
             stack_size: 1 << 20,
             bounded_memories: false,
+            total_memory_pages: 0,
         },
         metering: Default::default(),
         drop_debug_info: false,
@@ -121,8 +122,8 @@ fn interrupt_everywhere(compiler: wasmergo_compiler) {
     let engine = Arc::new(wasmergo_engine::new(&config, &[]).unwrap());
     let binary = wasmer::wat2wasm(MODULE.as_bytes()).unwrap();
     let module = Compiled::new(&binary, &engine, None, Flag::none()).unwrap();
-    let (mut store, mut scratch) = (ptr::null_mut(), ptr::null_mut());
-    let failed = unsafe { wasmergo_store_new(0, 0, &mut store, &mut scratch) };
+    let (mut store, mut scratch, mut meter) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    let failed = unsafe { wasmergo_store_new(0, 0, &mut store, &mut scratch, &mut meter) };
     assert!(failed.data.is_null());
     let owned: Box<wasmergo_store> = unsafe { Box::from_raw(store) };
     let import = wasmergo_import {

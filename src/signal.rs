@@ -44,9 +44,38 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// wasmer's handler for SIGSEGV.
 static TRAP_HANDLER: AtomicUsize = AtomicUsize::new(0);
 
-/// What the signal did before it was ours: a handler and its flags, or SIG_DFL, SIG_IGN.
-static PREVIOUS: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
-static PREVIOUS_FLAGS: AtomicI32 = AtomicI32::new(0);
+/// Sent in the place of the signal while the system's queue has no room for that: it needs none. Go's runtime takes it for
+/// its own purposes at any time, and does not count how often it comes.
+const SPARE: libc::c_int = libc::SIGURG;
+
+/// What a signal did before it was ours: a handler and its flags, or SIG_DFL, SIG_IGN.
+struct Previous {
+    handler: AtomicUsize,
+    flags: AtomicI32,
+}
+
+impl Previous {
+    const fn new() -> Self {
+        Self {
+            handler: AtomicUsize::new(libc::SIG_IGN),
+            flags: AtomicI32::new(0),
+        }
+    }
+
+    fn of(signal: libc::c_int) -> &'static Self {
+        static SIGNAL: Previous = Previous::new();
+        static OF_SPARE: Previous = Previous::new();
+        match signal {
+            SPARE => &OF_SPARE,
+            _ => &SIGNAL,
+        }
+    }
+
+    fn set(&self, action: &libc::sigaction) {
+        self.flags.store(action.sa_flags, Ordering::Relaxed);
+        self.handler.store(action.sa_sigaction, Ordering::Release);
+    }
+}
 
 /// Held by who looks at or changes what the signal does.
 static INSTALL: Mutex<()> = Mutex::new(());
@@ -59,8 +88,9 @@ pub(crate) fn prepare() {
     }
     let trap = action(libc::SIGSEGV);
     TRAP_HANDLER.store(trap.sa_sigaction, Ordering::Relaxed);
-    SIGNAL.store(system::signal(), Ordering::Relaxed);
-    install();
+    let signal = system::signal();
+    SIGNAL.store(signal, Ordering::Relaxed);
+    install(signal);
 }
 
 /// What a signal does now.
@@ -73,12 +103,13 @@ fn action(signal: libc::c_int) -> libc::sigaction {
 }
 
 /// Makes the signal ours if it is not, or no longer: a Go program can change what any signal does.
-fn install() {
-    let signal = SIGNAL.load(Ordering::Relaxed);
+fn install(signal: libc::c_int) {
     let ours = on_signal as *const () as usize;
-    if action(signal).sa_sigaction == ours {
+    let now = action(signal);
+    if now.sa_sigaction == ours {
         return;
     }
+    Previous::of(signal).set(&now); // for a signal that comes at once
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = ours;
@@ -97,8 +128,7 @@ fn install() {
         let mut before: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, &action, &mut before);
         if before.sa_sigaction != ours {
-            PREVIOUS_FLAGS.store(before.sa_flags, Ordering::Relaxed);
-            PREVIOUS.store(before.sa_sigaction, Ordering::Release);
+            Previous::of(signal).set(&before);
         }
     }
 }
@@ -106,15 +136,32 @@ fn install() {
 /// Sends the signal to a thread of this process; false if there is no such thread any more.
 pub(crate) fn send(thread: usize) -> bool {
     let _lock = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
-    install();
-    system::send(thread, SIGNAL.load(Ordering::Relaxed))
+    let signal = SIGNAL.load(Ordering::Relaxed);
+    install(signal);
+    match system::send(thread, signal) {
+        Sent::Yes => true,
+        Sent::NoThread => false,
+        Sent::NoRoom => {
+            install(SPARE);
+            system::send_plain(thread, SPARE)
+        }
+    }
+}
+
+/// What came of sending.
+#[allow(dead_code)] // not all systems know all
+enum Sent {
+    Yes,
+    NoThread,
+    NoRoom,
 }
 
 /// The number of the signal, for a timer of ours, which is to carry `timer_mark`. It may be taken away again at any time.
 pub(crate) fn for_timer() -> libc::c_int {
     let _lock = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
-    install();
-    SIGNAL.load(Ordering::Relaxed)
+    let signal = SIGNAL.load(Ordering::Relaxed);
+    install(signal);
+    signal
 }
 
 #[cfg(target_os = "linux")]
@@ -128,7 +175,11 @@ unsafe extern "C" fn on_signal(
     let errno = system::errno();
     unsafe {
         let error = *errno;
-        if system::is_ours(info) {
+        if signal == SPARE {
+            if !interrupt::on_signal(context) {
+                on_foreign(signal, info, context);
+            }
+        } else if system::is_ours(info) {
             interrupt::on_signal(context);
         } else if let Some(times) = system::timer(info) {
             sample::on_timer(context, times);
@@ -156,11 +207,12 @@ unsafe fn on_foreign(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     if FORWARDING.replace(true) {
         return;
     }
-    let previous = PREVIOUS.load(Ordering::Acquire);
-    let flags = PREVIOUS_FLAGS.load(Ordering::Relaxed);
+    let previous = Previous::of(signal).handler.load(Ordering::Acquire);
+    let flags = Previous::of(signal).flags.load(Ordering::Relaxed);
     unsafe {
         match previous {
             libc::SIG_IGN => {}
+            libc::SIG_DFL if signal == SPARE => {} // it is to do nothing
             libc::SIG_DFL => {
                 // It ends the process, once this handler has returned.
                 libc::signal(signal, libc::SIG_DFL);
@@ -177,6 +229,7 @@ unsafe fn on_foreign(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
 
 #[cfg(target_os = "linux")]
 mod system {
+    use super::Sent;
     use std::ptr;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -223,7 +276,11 @@ mod system {
 
     const _: () = assert!(size_of::<Info>() == size_of::<libc::siginfo_t>());
 
-    pub fn send(thread: usize, signal: libc::c_int) -> bool {
+    pub fn send_plain(thread: usize, signal: libc::c_int) -> bool {
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) == 0 }
+    }
+
+    pub fn send(thread: usize, signal: libc::c_int) -> Sent {
         let process = unsafe { libc::getpid() };
         let info = Info {
             signal,
@@ -237,13 +294,21 @@ mod system {
         };
         let sent =
             unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, signal, &info) };
-        // A sandbox may not know the call.
-        if sent != 0 && matches!(unsafe { *errno() }, libc::ENOSYS | libc::EPERM) {
-            UNMARKED.store(true, Ordering::Relaxed);
-            return unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } == 0;
+        if sent == 0 {
+            return Sent::Yes;
         }
-        // While the queue of signals is full, one of ours may be in it.
-        sent == 0 || unsafe { *errno() } == libc::EAGAIN
+        match unsafe { *errno() } {
+            libc::EAGAIN => Sent::NoRoom,
+            // A sandbox may not know the call.
+            libc::ENOSYS | libc::EPERM => {
+                UNMARKED.store(true, Ordering::Relaxed);
+                match send_plain(thread, signal) {
+                    true => Sent::Yes,
+                    false => Sent::NoRoom,
+                }
+            }
+            _ => Sent::NoThread,
+        }
     }
 
     pub unsafe fn is_ours(info: *const libc::siginfo_t) -> bool {
@@ -308,8 +373,15 @@ mod system {
         unsafe { libc::__error() }
     }
 
-    pub fn send(thread: usize, signal: libc::c_int) -> bool {
+    pub fn send_plain(thread: usize, signal: libc::c_int) -> bool {
         unsafe { libc::pthread_kill(thread as libc::pthread_t, signal) == 0 }
+    }
+
+    pub fn send(thread: usize, signal: libc::c_int) -> super::Sent {
+        match send_plain(thread, signal) {
+            true => super::Sent::Yes,
+            false => super::Sent::NoThread,
+        }
     }
 
     pub unsafe fn is_ours(info: *const libc::siginfo_t) -> bool {

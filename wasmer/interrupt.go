@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
 
 // How a call comes to be stopped. A store notes for its outermost call what ends it: the channel of its context, and the
@@ -115,16 +117,18 @@ func (s *Store) endNested() {
 
 // stop ends the guest of a call, and does not rest before it has ended.
 func (s *Store) stop(number uint64, over func() bool) {
-	const first, last = 100 * time.Microsecond, 10 * time.Millisecond
-	for wait := first; s.keep(); wait = min(2*wait, last) {
-		ended := over()
-		if !ended {
-			s.ptr.Interrupt(number)
+	// No guest goes on after a host function, however long that runs; only its system calls would be disturbed by more signals.
+	const first, last, lastInHost = 100 * time.Microsecond, 10 * time.Millisecond, 200 * time.Millisecond
+	for wait := first; s.keep(); wait *= 2 {
+		ended, longest := over(), last
+		if !ended && s.ptr.Interrupt(number) == ffi.InHost {
+			longest = lastInHost
 		}
 		s.unpin()
 		if ended {
 			return
 		}
+		wait = min(wait, longest)
 		time.Sleep(wait)
 	}
 }

@@ -27,9 +27,19 @@ func Call(function uintptr, values *Slot) {
 	C.wasmergo_function_call(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values))))
 }
 
-// Interrupt stops the guest of the call of this number, and reports whether a call of the store still runs.
-func (s *Store) Interrupt(number uint64) bool {
-	return bool(C.wasmergo_store_interrupt(s.c(), C.uint64_t(number)))
+// Interruption is what a store does after a call was to be interrupted.
+type Interruption uint32
+
+// What a store does, as in the header.
+const (
+	NoCall  Interruption = C.WASMERGO_INTERRUPT_NO_CALL
+	InGuest Interruption = C.WASMERGO_INTERRUPT_IN_GUEST
+	InHost  Interruption = C.WASMERGO_INTERRUPT_IN_HOST
+)
+
+// Interrupt stops the guest of the call of this number, and reports what the store does after a moment.
+func (s *Store) Interrupt(number uint64) Interruption {
+	return Interruption(C.wasmergo_store_interrupt(s.c(), C.uint64_t(number)))
 }
 
 // Signal is the number of the signal that stops guests.

@@ -48,6 +48,21 @@
 #define WASMERGO_INTERRUPTED 3
 
 /*
+ No call of the store runs.
+ */
+#define WASMERGO_INTERRUPT_NO_CALL 0
+
+/*
+ A guest runs.
+ */
+#define WASMERGO_INTERRUPT_IN_GUEST 1
+
+/*
+ A host function runs, or waits for a guest that it has called. No guest will go on, nor begin.
+ */
+#define WASMERGO_INTERRUPT_IN_HOST 2
+
+/*
  Added when a move begins, and again when it ends: so this bit is set while the memory moves, those above count the moves, and
  those below the accesses. The Go side counts itself in and out, and stays out while this bit is set.
  */
@@ -637,12 +652,12 @@ const wasmergo_extern *wasmergo_instance_export(const wasmergo_instance *instanc
 
 /*
  Stops the guest of a call of the store, named by the number that the Go side gave it, and what it has called in the same
- store. Reports whether a call of the store still runs after a moment: then it is to be asked again, since a host function
- may be running, or another request may have come in between. Any thread may ask at any time, as long as the store is
- not freed meanwhile.
+ store. Reports what a call of the store does after a moment, one of `WASMERGO_INTERRUPT_*`: as long as there is one it is to
+ be asked again, since another request may have come in between. Any thread may ask at any time, as long as the store is not
+ freed meanwhile.
  */
-bool wasmergo_store_interrupt(const wasmergo_store *store,
-                              uint64_t number);
+uint32_t wasmergo_store_interrupt(const wasmergo_store *store,
+                                  uint64_t number);
 
 /*
  Tells what there is.
