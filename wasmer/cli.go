@@ -118,7 +118,7 @@ func (c *cli) await(ctx context.Context) error {
 		return ended(err, returned)
 	case <-ctx.Done():
 	}
-	// LEFT BEHIND: a guest that calls no host function does not heed the context. Once it does, wait for it here.
+	// The guest stops, unless a stream of the caller's holds it: then it is left behind.
 	var grace time.Duration
 	if c.guest.Load() {
 		grace = cliGrace

@@ -30,6 +30,12 @@
 // nothing else of the host is there for it. Instance.Start runs a command. A guest that exits, by itself, by
 // Caller.Exit or CloseWithExitCode, is closed: calls that this cuts short, and later ones, are *ExitError with its code.
 //
+// # Stopping
+//
+// A call ends when its context does, wherever the guest is: the error is ErrInterrupted, and that of the context. The instance
+// can be called again; its memory is as the guest left it. Closing an instance, its store or its engine ends calls with
+// *ExitError. Host functions get the context of the call, and are not cut short.
+//
 // # Lifetimes
 //
 // Close frees at once what no call is using any more; what is not closed is freed when it is collected. Holding a

@@ -113,9 +113,9 @@ func (f *Function) Cost() uint64 {
 // hold exactly is a *CallError, as is a wrong number of arguments; then no guest code has run.
 //
 // The guest's end by a trap is a *Trap. An error returned by a host function comes out as the same error, a panic of
-// one goes on in this goroutine with its value. ctx is handed to host functions, and looked at before the call, while
-// waiting for the store, and at each host call: if it has ended, the error is ErrInterrupted and the context's. nil
-// stands for context.Background().
+// one goes on in this goroutine with its value. ctx is handed to host functions. If it ends, before the call, while it waits for
+// the store, or while the guest runs, the error is ErrInterrupted and the context's; the instance can be called again. If the
+// instance is closed meanwhile it is *ExitError. nil stands for context.Background().
 //
 // See https://webassembly.github.io/spec/core/exec/modules.html#invocation
 func (f *Function) Call(ctx context.Context, args ...any) ([]Value, error) {

@@ -412,8 +412,8 @@ func (i *Instance) contextData() any {
 	return i.data
 }
 
-// Close ends the instance: calls under way end with *ExitError and code 0, at the latest when a host function returns;
-// new ones get ErrClosed. If nothing else lives in its store, its memory is freed as soon as the last call has left;
+// Close ends the instance: calls under way that entered by it end with *ExitError and code 0, host functions excepted, which
+// are waited for by their calls; new ones get ErrClosed. If nothing else lives in its store, its memory is freed as soon as the last call has left;
 // Close does not wait for that, and may be called by a host function of the instance. With others in the store,
 // memory is freed with the last of them, since they may hold parts of each other; a store made by NewStore is freed by
 // its own Close only. Closing twice, or a nil instance, does nothing.
