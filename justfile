@@ -60,7 +60,11 @@ demo: build
     #!/usr/bin/env bash
     set -euo pipefail
     show() { printf '\n%s\n$ %s\n' "$1" "${*:2}"; "${@:2}"; }
+    fails() { printf '\n%s\n$ %s\n' "$1" "${*:2}"; if "${@:2}"; then false; else echo "(status $?)"; fi; }
     show 'Call an export:' bin/wasmer-go run testdata/simple.wasm --invoke sum 5 37
+    show 'Count what it executes:' bin/wasmer-go run testdata/fib.wasm --metering exact --invoke fib 30
+    fails 'Stop a guest that does not end:' bin/wasmer-go run testdata/loop.wasm --timeout 200ms --invoke forever
+    fails 'See where a guest has failed, by the lines of its source:' bin/wasmer-go run testdata/debug/price.wasm --invoke run 0
     for dir in "${WASMER_GO_TESTDATA:-../shared/data}/bench" testdata/bench; do
         if [ -f "$dir/nbody.wasm" ]; then
             show 'See what a module needs and offers:' bin/wasmer-go inspect "$dir/nbody.wasm"
