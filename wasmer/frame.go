@@ -100,6 +100,7 @@ func (s *Store) fail(ctx context.Context, instance *Instance, f *frame, op strin
 	failed := s.failure
 	s.failure = failure{}
 	if status == ffi.Interrupted {
+		s.meter.takeBack()
 		err = s.causeOfStop(ctx, instance)
 	} else if status == ffi.HostFailed && (failed.err != nil || failed.panicked) {
 		err = failed.err

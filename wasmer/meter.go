@@ -100,6 +100,16 @@ func (m *meterState) readInstructions() uint64 {
 	return m.readUsed() - m.cells.Host.Load()
 }
 
+// takeBack takes back a charge that is too much, where the guest was interrupted before it could. How much it was is not known:
+// nothing remains.
+func (m *meterState) takeBack() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cells.Remaining.Load() > m.granted {
+		m.cells.Remaining.Store(0)
+	}
+}
+
 // Used is the cost of what was executed: of instructions, of lengths, of host functions, and what was charged by Charge.
 func (m *Meter) Used() uint64 {
 	defer runtime.KeepAlive(m.store)
