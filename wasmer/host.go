@@ -2,6 +2,7 @@ package wasmer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -145,6 +146,9 @@ func (h *hostFunction) run(values []ffi.Slot) error {
 		return instance.ending()
 	}
 	if err := h.call(&h.caller, values); err != nil {
+		if open && errors.Is(err, ErrClosed) && !errors.As(err, new(*ExitError)) && instance.ending() != nil {
+			return instance.ending() // it was closed meanwhile, as the host function has found out
+		}
 		return h.caller.exited(err)
 	}
 	if open {

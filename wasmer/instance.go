@@ -246,6 +246,9 @@ func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *I
 // Module is what the instance was made from; nil if the host made it of externs.
 func (i *Instance) Module() *Module { return i.module }
 
+// Done is closed when the instance is: by Close, with its store or engine, or because its guest has exited.
+func (i *Instance) Done() <-chan struct{} { return i.ended }
+
 // Store is what the instance lives in.
 func (i *Instance) Store() *Store { return i.store }
 
