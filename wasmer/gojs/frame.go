@@ -41,6 +41,9 @@ func (f *frame) at(address, n uint64) []byte {
 	if size := uint64(len(f.memory)); address > size || n > size-address {
 		if f.err == nil {
 			f.err = fmt.Errorf("%w: %d bytes at %#x of a memory of %d bytes", wasmer.ErrOutOfBounds, n, address, size)
+			if size == 0 && f.g.isClosed() {
+				f.err = wasmer.ErrClosed
+			}
 		}
 		return nil
 	}

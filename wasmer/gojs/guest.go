@@ -17,8 +17,12 @@ import (
 type guest struct {
 	host *Host
 	// ctx is that of all calls, and leads host functions back here.
-	ctx    context.Context
-	memory *wasmer.Memory
+	ctx context.Context
+	// waiting ends with ctx and with the instance: between the calls, while the guest waits, nothing else tells of that.
+	waiting    context.Context
+	endWaiting context.CancelFunc
+	instance   *wasmer.Instance
+	memory     *wasmer.Memory
 	// run starts the program, resume lets it go on after an event, getsp gives its stack pointer.
 	run, resumeFunction, getsp *wasmer.Function
 
@@ -60,7 +64,7 @@ type guest struct {
 
 func newGuest(ctx context.Context, h *Host, instance *wasmer.Instance) (*guest, error) {
 	g := &guest{
-		host: h, clock: newClock(&h.config),
+		host: h, instance: instance, clock: newClock(&h.config),
 		completions: make(chan completion), done: make(chan struct{}), streaming: map[*transfer]bool{},
 	}
 	if err := g.attach(instance); err != nil {
@@ -74,6 +78,14 @@ func newGuest(ctx context.Context, h *Host, instance *wasmer.Instance) (*guest, 
 	g.startDirectory()
 	global := g.newWorld()
 	g.references = newReferences(global, g.goObject)
+	g.waiting, g.endWaiting = context.WithCancel(g.ctx)
+	go func() {
+		defer g.endWaiting()
+		select {
+		case <-instance.Done():
+		case <-g.waiting.Done():
+		}
+	}()
 	return g, nil
 }
 
@@ -204,5 +216,6 @@ func (g *guest) miss(o *object, key string) {
 // close gives up what the guest has open.
 func (g *guest) close() {
 	close(g.done)
+	g.endWaiting()
 	g.files.close()
 }

@@ -80,8 +80,8 @@ func isNilPointer(v any) bool {
 
 // Start runs a program that was instantiated with Imports, until it exits. A program that exits with 0 is no error, with
 // another code it is *wasmer.ExitError; a panic is code 2, with its trace on Stderr. When ctx ends the error is
-// wasmer.ErrInterrupted and the context's: at once while the guest waits, for a timer or for input, else when it calls the
-// host. Other errors are those of wasmer.Function.Call.
+// wasmer.ErrInterrupted and the context's, also while the guest waits, for a timer or for input; a program whose instance is
+// closed meanwhile ends with *wasmer.ExitError. Other errors are those of wasmer.Function.Call.
 //
 // A program can be started once. Its instance stays open. Until Start returns nobody else may call the instance; functions
 // of the host that the program imports may, with the context that they were given.

@@ -153,7 +153,7 @@ func (g *guest) await() error {
 	select {
 	case done := <-g.completions:
 		return g.complete(done)
-	case <-g.ctx.Done():
+	case <-g.waiting.Done():
 		return g.interrupted()
 	}
 }
@@ -161,9 +161,9 @@ func (g *guest) await() error {
 // sleep reports whether a transfer has ended before the time.
 func (g *guest) sleep(delay time.Duration) (woken bool, err error) {
 	if g.transfers == 0 {
-		return false, g.slept(g.clock.sleep(g.ctx, delay))
+		return false, g.slept(g.clock.sleep(g.waiting, delay))
 	}
-	ctx, cancel := context.WithCancel(g.ctx)
+	ctx, cancel := context.WithCancel(g.waiting)
 	defer cancel()
 	slept := g.beginSleep(ctx, delay)
 	select {
@@ -223,10 +223,29 @@ func (g *guest) fire(id int32) error {
 	return nil
 }
 
-// interrupted is an error when the context has ended.
+// interrupted is an error when the context has ended, or the instance was closed.
 func (g *guest) interrupted() error {
 	if err := g.ctx.Err(); err != nil {
+		if cause := context.Cause(g.ctx); cause != err {
+			return fmt.Errorf("%w: %w: %w", wasmer.ErrInterrupted, err, cause)
+		}
 		return fmt.Errorf("%w: %w", wasmer.ErrInterrupted, err)
 	}
-	return nil
+	if !g.isClosed() {
+		return nil
+	}
+	exit := &wasmer.ExitError{Module: g.instance.Name()}
+	if _, err := g.instance.Function("resume"); errors.As(err, &exit) {
+		return err
+	}
+	return exit // it was Close
+}
+
+func (g *guest) isClosed() bool {
+	select {
+	case <-g.instance.Done():
+		return true
+	default:
+		return false
+	}
 }

@@ -186,7 +186,7 @@ func (g *guest) writeThrough(out io.Writer, data []byte) error {
 	select {
 	case end := <-ended:
 		return end.result()
-	case <-g.ctx.Done():
+	case <-g.waiting.Done():
 		return g.interrupted()
 	}
 }
