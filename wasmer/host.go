@@ -128,7 +128,7 @@ func (s *Store) callHost(h *hostFunction, values []ffi.Slot) (panicked bool, val
 	if s.ctx.Err() != nil {
 		err = interrupted(s.ctx)
 	} else if err = s.current.ending(); err == nil {
-		err = h.run(values)
+		err = heeded(s.ctx, h.run(values))
 	}
 	if err == nil {
 		err = s.endingBetween(s.current, h.caller.instance)

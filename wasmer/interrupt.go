@@ -2,6 +2,7 @@ package wasmer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -349,6 +350,20 @@ func (s *Store) causeOfStop(ctx context.Context, instance *Instance) error {
 		return &ExitError{plain: true, instance: instance}
 	}
 	return ErrInterrupted
+}
+
+// heeded makes an interruption of the error of a host function that has heeded the context, and tells of that.
+func heeded(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ErrInterrupted) {
+		return err
+	}
+	switch ended, cause := ctx.Err(), context.Cause(ctx); {
+	case err == ended || err == cause:
+		return interrupted(ctx)
+	case errors.Is(err, ended) || errors.Is(err, cause):
+		return fmt.Errorf("%w: %w", interrupted(ctx), err)
+	}
+	return err
 }
 
 // interrupted is nil as long as the context lasts.
