@@ -42,3 +42,29 @@ func TestHostFunctionThatReturnsTheContextsError(t *testing.T) {
 		}
 	})
 }
+
+func TestTheCauseIsToldWhileWaitingForTheStore(t *testing.T) {
+	engine, err := wasmer.NewEngine(wasmer.EngineConfig{})
+	require.NoError(t, err)
+	defer engine.Close()
+	store := newStore(t, engine)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("nobody needs it any more")
+	var waiting error
+	instance := instantiateIn(t, store, engine, `(module
+		(import "env" "hold" (func $hold))
+		(func (export "run") (call $hold))
+		(func (export "wait")))`,
+		wasmer.NewImports().Function("hold", func(c *wasmer.Caller) {
+			wait, _ := c.Function("wait")
+			waits := wait.CallAsync(ctx)
+			waits.WaitFor(5 * time.Millisecond)
+			cancel(cause)
+			_, waiting = waits.Result()
+		}))
+	_, err = wasmer.Must(instance.Function("run")).Call(t.Context())
+	require.NoError(t, err)
+	require.ErrorIs(t, waiting, wasmer.ErrInterrupted)
+	require.ErrorIs(t, waiting, context.Canceled)
+	require.ErrorIs(t, waiting, cause)
+}
