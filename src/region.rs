@@ -112,6 +112,14 @@ impl Regions {
     }
 }
 
+/// Gives the system what is free, if that is much: some is left for memories that grow.
+pub(crate) fn reclaim() {
+    let mut regions = regions();
+    if regions.free.values().sum::<usize>() >= 2 * REGION {
+        regions.reclaim();
+    }
+}
+
 /// Maps pages, if need be those that were kept free.
 fn map_shared(len: usize) -> io::Result<usize> {
     let access = libc::PROT_READ | libc::PROT_WRITE;

@@ -34,10 +34,11 @@ pub(crate) fn map(len: usize, access: libc::c_int) -> io::Result<usize> {
     }
     let base = base as usize;
     if spare > 0 {
-        unsafe { libc::munmap((base + len) as *mut _, spare) };
+        // Of the lower part, so that what is mapped next lies beside this, and both can be given back as one.
+        unsafe { libc::munmap(base as *mut _, spare) };
     }
     RESERVED.fetch_add(len, Ordering::Relaxed);
-    Ok(base)
+    Ok(base + spare)
 }
 
 /// Whether there is still room for the many small things, looked up each so-manieth time: where Rust gets no memory for them it
@@ -99,7 +100,13 @@ fn can_map(len: usize) -> io::Result<()> {
         return Ok(());
     }
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
-    let base = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+    let map = || unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+    let mut base = map();
+    if base == libc::MAP_FAILED {
+        // What memories have left may be in the way of others.
+        crate::region::reclaim();
+        base = map();
+    }
     if base == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }

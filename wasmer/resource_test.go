@@ -118,6 +118,8 @@ func TestRefusalsNameTheLimit(t *testing.T) {
 						for _, guest := range made {
 							require.NoError(t, guest.(*wasmer.Instance).Close())
 						}
+						_, err = engine.Compile(background, []byte(grower))
+						require.NoError(t, err, "what was freed can be had by others")
 						_, err = newStore(t, engine).NewMemory(3000, 3000)
 						require.NoError(t, err, "what was freed can be had in one piece")
 					}
