@@ -16,7 +16,8 @@ import (
 // How a call comes to be stopped. A store notes for its outermost call what ends it: the channel of its context, and the
 // instance that it entered by. That costs a call some loads, and nothing else: there is nothing to begin or end. One watchdog
 // looks at the stores that are in use every other millisecond. A call that it meets twice is given a goroutine, which waits for
-// the end of the context or of the call; so long calls cost no looks, and are stopped without delay.
+// the end of the context or of the call; so long calls cost no looks, and are stopped without delay. The first call of a store
+// that was not in use has context.AfterFunc instead: it may well be a long one.
 //
 // Calls have numbers that are never used again in their store: a call that has ended cannot be mistaken for another one.
 
@@ -30,6 +31,9 @@ type watch struct {
 	listed atomic.Bool
 	// awaiter waits for the end of a long call.
 	awaiter atomic.Pointer[awaiter]
+	// armed is the number of the call that has context.AfterFunc; disarm, which is the holder's, ends that.
+	armed  atomic.Uint64
+	disarm func() bool
 
 	// seen and idle are the watchdog's: the call of its last look, and how often it has found none.
 	seen uint64
@@ -87,7 +91,22 @@ func (s *Store) watchOutermost(ctx context.Context, instance *Instance) {
 	// is off.
 	if done != nil && !s.watch.listed.Load() {
 		watchdog.add(s)
+		s.arm(ctx)
 	}
+}
+
+func (s *Store) arm(ctx context.Context) {
+	number := s.calls
+	s.watch.armed.Store(number)
+	s.watch.disarm = context.AfterFunc(ctx, func() {
+		s.stop(number, func() bool { return s.isOver(number) })
+	})
+}
+
+// disarm ends the watch over the first call of a store that was not in use, before the gate is left.
+func (s *Store) disarm() {
+	s.watch.disarm()
+	s.watch.disarm = nil
 }
 
 // watchNested does the same for a call inside of another one. The frame has the state of that one.
@@ -311,14 +330,16 @@ func (s *Store) look() bool {
 		w.seen = number
 		return true
 	}
-	// From here on a goroutine watches this call. A later one lists the store again, unless it has begun already.
+	// From here on the looks are not needed for this call. A later one lists the store again, unless it has begun already.
 	w.seen = 0
 	w.listed.Store(false)
 	if s.running.Load() != number {
 		w.listed.Store(true)
 		return true
 	}
-	go s.await(number, done)
+	if w.armed.Load() != number {
+		go s.await(number, done)
+	}
 	return false
 }
 

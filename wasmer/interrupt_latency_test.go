@@ -56,15 +56,15 @@ func measure(t *testing.T, guests []*wasmer.Instance, count int) latencies {
 	return all
 }
 
-// Eight guests at once on two processors. The bound holds on a machine that does nothing else, which the ordinary tests
-// cannot ask for: theirs tells only that nothing was missed.
+// Eight guests at once on two processors. Those that compute wait for their turn on a processor, and then for one of Go's: so the
+// bounds tell only that nothing was missed, and what was measured is logged.
 func TestGuestsStopSoon(t *testing.T) {
 	count, bound := 40, 2*time.Second
 	switch soak {
 	case "short":
 		count, bound = 400, 200*time.Millisecond
 	case "long":
-		count, bound = 2000, 20*time.Millisecond
+		count, bound = 2000, 200*time.Millisecond
 	}
 	if raceDetector {
 		bound *= 5

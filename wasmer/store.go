@@ -419,6 +419,9 @@ func (s *Store) leave() {
 }
 
 func (s *Store) leaveGate() {
+	if s.watch.disarm != nil {
+		s.disarm()
+	}
 	if !s.gate.state.CompareAndSwap(gateHeld, gateFree) {
 		s.gate.handOver()
 		s.freeIfUnused()
