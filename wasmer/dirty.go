@@ -16,8 +16,9 @@ type PageRange struct{ Offset, Size uint64 }
 var errNotTracked = errors.New("wasmer: memory: dirty pages are not tracked: call TrackDirty first")
 
 // TrackDirty makes the memory's present contents what the next DirtyPages compares with. Until then, and after UntrackDirty,
-// tracking costs nothing; while it is on, it holds 16 bytes for each page and, on Linux 6.7 and later, a file descriptor and, with
-// BoundedMemories, a mapping of its own, and the first write to a page takes half a microsecond longer.
+// tracking costs nothing; while it is on, it holds 16 bytes for each page and, on Linux 6.7 and later, a file descriptor, unless a
+// quarter of those that the process may have is in use, and, with BoundedMemories, a mapping of its own, and the first write to a
+// page takes half a microsecond longer.
 //
 // Each Memory tracks for itself: another one of the same memory, exported under another name say, has no part in it. It waits
 // for calls under way, except in a host function of such a call, and reads the whole memory: some 10 ms for 64 MiB.

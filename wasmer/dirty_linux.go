@@ -97,6 +97,12 @@ func openUserfault() *os.File {
 		return nil
 	}
 	file := os.NewFile(fd, "userfaultfd")
+	// The numbers are given out from below: most of them are left to the program.
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(fd) >= limit.Cur/4 {
+		_ = file.Close()
+		return nil
+	}
 	api := [3]uint64{uffdAPI, uffdWPAsync | uffdWPUnpopulated}
 	if ioctl(file, uffdioAPI, unsafe.Pointer(&api)) != nil {
 		_ = file.Close()
