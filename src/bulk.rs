@@ -75,6 +75,26 @@ unsafe fn fill_pieces(to: *mut u8, value: u32, len: u32) {
     }
 }
 
+/// memory.fill of wasmer.
+type Fill = unsafe extern "C" fn(*mut VMContext, u32, u32, u32, u32);
+
+/// With `own`, the index counts the memories that the module defines, else all.
+unsafe fn fill_either(
+    own: bool,
+    wasmers: Fill,
+    context: *mut VMContext,
+    memory: u32,
+    (at, value, len): (u32, u32, u32),
+) {
+    if is_long(at, len)
+        && let Some(found) = unsafe { Memory::find(context, memory, own) }
+        && let Some(to) = found.at(at, len)
+    {
+        return unsafe { fill_pieces(to, value, len) };
+    }
+    unsafe { wasmers(context, memory, at, value, len) }
+}
+
 pub(crate) unsafe extern "C" fn fill(
     context: *mut VMContext,
     memory: u32,
@@ -82,13 +102,15 @@ pub(crate) unsafe extern "C" fn fill(
     value: u32,
     len: u32,
 ) {
-    if is_long(at, len)
-        && let Some(memory) = unsafe { Memory::find(context, memory, true) }
-        && let Some(to) = memory.at(at, len)
-    {
-        return unsafe { fill_pieces(to, value, len) };
+    unsafe {
+        fill_either(
+            true,
+            wasmer_vm_memory32_fill,
+            context,
+            memory,
+            (at, value, len),
+        )
     }
-    unsafe { wasmer_vm_memory32_fill(context, memory, at, value, len) }
 }
 
 pub(crate) unsafe extern "C" fn imported_fill(
@@ -98,13 +120,8 @@ pub(crate) unsafe extern "C" fn imported_fill(
     value: u32,
     len: u32,
 ) {
-    if is_long(at, len)
-        && let Some(memory) = unsafe { Memory::find(context, memory, false) }
-        && let Some(to) = memory.at(at, len)
-    {
-        return unsafe { fill_pieces(to, value, len) };
-    }
-    unsafe { wasmer_vm_imported_memory32_fill(context, memory, at, value, len) }
+    let wasmers = wasmer_vm_imported_memory32_fill;
+    unsafe { fill_either(false, wasmers, context, memory, (at, value, len)) }
 }
 
 pub(crate) unsafe extern "C" fn copy(
