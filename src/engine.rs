@@ -198,6 +198,28 @@ impl wasmergo_engine {
     }
 }
 
+#[cfg(test)]
+impl wasmergo_engine {
+    /// An engine for tests: one that compiles on one thread, without further options.
+    pub(crate) fn for_test(compiler: wasmergo_compiler) -> Arc<Self> {
+        let config = wasmergo_engine_config {
+            compiler: compiler as u32,
+            compile_threads: 1,
+            features: feature::WASMERGO_FEATURES_DEFAULT,
+            limits: wasmergo_limits {
+                memory_pages: 65536,
+                table_elements: 1000,
+                stack_size: 1 << 20,
+                bounded_memories: false,
+                total_memory_pages: 0,
+            },
+            metering: Default::default(),
+            drop_debug_info: false,
+        };
+        Arc::new(Self::new(&config, &[]).unwrap())
+    }
+}
+
 impl fmt::Display for wasmergo_compiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -134,20 +134,13 @@ where
     };
     if call.outer.is_null() {
         store.interruption.begin(call.number);
+    } else if call.is_requested() {
+        return WASMERGO_INTERRUPTED; // a host function calls although its guest is to end
     }
     store.call.set(&call);
     CURRENT.set(&call);
     if call.measured {
         statistics::begin(&call);
-    }
-    // What a host function calls although its guest is to end does not begin.
-    if !call.outer.is_null() && call.is_requested() {
-        store.call.set(call.outer);
-        CURRENT.set(call.around);
-        if call.measured {
-            statistics::end(&call);
-        }
-        return WASMERGO_INTERRUPTED;
     }
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
     if call.measured {

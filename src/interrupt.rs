@@ -12,52 +12,51 @@ use crate::store::wasmergo_store;
 use crate::{arch, code, signal};
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use wasmer_types::{CompilationProgressCallback, UserAbort};
 use wasmer_vm::raise_user_trap;
 
 /// What a store has for being interrupted. Any thread may request; only the thread of its calls writes the rest.
-#[derive(Default)]
 pub(crate) struct Interruption {
     /// The call that is to end; 0 for none.
     request: AtomicU64,
     /// The last one that was found.
     found: AtomicU64,
     /// Where the store keeps the number of the outermost call that runs, 0 if none does.
-    running: Option<ptr::NonNull<AtomicU64>>,
+    running: *const AtomicU64,
     /// The thread of that call.
     thread: AtomicUsize,
 }
 
 impl Interruption {
-    pub fn new(running: *mut AtomicU64) -> Self {
+    /// # Safety
+    /// The number is valid as long as this is.
+    pub unsafe fn new(running: *const AtomicU64) -> Self {
         Self {
-            running: ptr::NonNull::new(running),
-            ..Self::default()
+            request: AtomicU64::new(0),
+            found: AtomicU64::new(0),
+            running,
+            thread: AtomicUsize::new(0),
         }
     }
 
-    fn running(&self) -> Option<&AtomicU64> {
-        self.running.map(|running| unsafe { running.as_ref() })
+    #[inline(always)]
+    fn running(&self) -> &AtomicU64 {
+        unsafe { &*self.running }
     }
 
     /// The outermost call begins on this thread.
     #[inline(always)]
     pub fn begin(&self, number: u64) {
         self.thread.store(signal::thread(), Ordering::Relaxed);
-        if let Some(running) = self.running() {
-            running.store(number, Ordering::Release);
-        }
+        self.running().store(number, Ordering::Release);
     }
 
     /// It has ended.
     #[inline(always)]
     pub fn end(&self) {
-        if let Some(running) = self.running() {
-            running.store(0, Ordering::Release);
-        }
+        self.running().store(0, Ordering::Release);
         if self.request.load(Ordering::Relaxed) != 0 {
             self.request.store(0, Ordering::Relaxed);
         }
@@ -72,9 +71,7 @@ impl Interruption {
     /// Has the call end, and reports what a call of the store does after a moment.
     fn request(&self, number: u64, in_host: impl Fn() -> bool) -> u32 {
         self.request.store(number, Ordering::SeqCst);
-        let Some(running) = self.running() else {
-            return WASMERGO_INTERRUPT_NO_CALL;
-        };
+        let running = self.running();
         let outermost = running.load(Ordering::SeqCst);
         if outermost == 0 {
             return WASMERGO_INTERRUPT_NO_CALL;

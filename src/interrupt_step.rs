@@ -3,10 +3,7 @@
 
 use crate::arch;
 use crate::code;
-use crate::engine::{
-    wasmergo_compiler, wasmergo_compiler_available, wasmergo_engine, wasmergo_engine_config,
-    wasmergo_limits,
-};
+use crate::engine::{wasmergo_compiler, wasmergo_compiler_available, wasmergo_engine};
 use crate::function::{Call, WASMERGO_INTERRUPTED, WASMERGO_OK, wasmergo_function_call};
 use crate::host::{wasmergo_host_set_callback, wasmergo_import};
 use crate::instance::wasmergo_instance;
@@ -14,10 +11,9 @@ use crate::interrupt::{self, Flag};
 use crate::module::Compiled;
 use crate::native::wasmergo_native;
 use crate::store::{wasmergo_store, wasmergo_store_delete, wasmergo_store_new};
-use crate::{feature, signal, stack};
+use crate::{signal, stack};
 use std::arch::asm;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many instructions of guests there were, and which of them is to be interrupted.
@@ -105,21 +101,7 @@ fn signal_for_steps() {
 }
 
 fn interrupt_everywhere(compiler: wasmergo_compiler) {
-    let config = wasmergo_engine_config {
-        compiler: compiler as u32,
-        compile_threads: 1,
-        features: feature::WASMERGO_FEATURES_DEFAULT,
-        limits: wasmergo_limits {
-            memory_pages: 65536,
-            table_elements: 1000,
-            stack_size: 1 << 20,
-            bounded_memories: false,
-            total_memory_pages: 0,
-        },
-        metering: Default::default(),
-        drop_debug_info: false,
-    };
-    let engine = Arc::new(wasmergo_engine::new(&config, &[]).unwrap());
+    let engine = wasmergo_engine::for_test(compiler);
     let binary = wasmer::wat2wasm(MODULE.as_bytes()).unwrap();
     let module = Compiled::new(&binary, &engine, None, Flag::none()).unwrap();
     let (mut store, mut scratch, mut meter) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());

@@ -67,6 +67,7 @@ mod resource;
 mod results;
 mod run;
 mod sample;
+mod section_reader;
 mod signal;
 mod signature;
 mod stack;

@@ -58,7 +58,7 @@ pub struct wasmergo_store {
     /// if none does; the number of the outermost call that runs, 0 if none does; the number that the next call is to have.
     pub(crate) status: *mut u64,
     /// Not initialized: most of it is never touched.
-    scratch: Box<[MaybeUninit<u128>]>,
+    _scratch: Box<[MaybeUninit<u128>]>,
 }
 
 #[derive(Default)]
@@ -200,6 +200,9 @@ pub unsafe extern "C" fn wasmergo_store_new(
 ) -> wasmergo_bytes {
     fallible(|| {
         resource::check()?;
+        let mut slots = Box::new_uninit_slice(WASMERGO_SCRATCH_SLOTS);
+        let status: *mut u64 = slots.as_mut_ptr().cast();
+        unsafe { status.write_bytes(0, 4) };
         let mut store = Box::new(wasmergo_store {
             id,
             objects: UnsafeCell::default(),
@@ -215,17 +218,14 @@ pub unsafe extern "C" fn wasmergo_store_new(
             error: RefCell::default(),
             meter: Meter::new(),
             call: Cell::new(std::ptr::null()),
-            interruption: Interruption::default(),
-            status: std::ptr::null_mut(),
-            scratch: Box::new_uninit_slice(WASMERGO_SCRATCH_SLOTS),
+            interruption: unsafe { Interruption::new(status.add(2).cast()) },
+            status,
+            _scratch: slots,
         });
         if stack_size != 0 {
             store.limit_stack(stack_size as usize);
         }
-        store.status = store.scratch.as_mut_ptr().cast();
-        store.interruption = Interruption::new(store.status.wrapping_add(2).cast());
         unsafe {
-            store.status.write_bytes(0, 4);
             scratch.write(store.status);
             meter.write((&raw mut store.meter).cast());
             out.write(Box::into_raw(store));

@@ -262,24 +262,9 @@ fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{wasmergo_engine_config, wasmergo_limits};
 
     fn engine() -> std::sync::Arc<wasmergo_engine> {
-        let config = wasmergo_engine_config {
-            compiler: wasmergo_compiler::Cranelift as u32,
-            compile_threads: 0,
-            features: feature::WASMERGO_FEATURES_DEFAULT,
-            limits: wasmergo_limits {
-                memory_pages: 65536,
-                table_elements: 1000,
-                stack_size: 1 << 20,
-                bounded_memories: false,
-                total_memory_pages: 0,
-            },
-            metering: Default::default(),
-            drop_debug_info: false,
-        };
-        std::sync::Arc::new(wasmergo_engine::new(&config, &[]).unwrap())
+        wasmergo_engine::for_test(wasmergo_compiler::Cranelift)
     }
 
     #[test]

@@ -389,15 +389,17 @@ func heeded(ctx context.Context, err error) error {
 
 // interrupted is nil as long as the context lasts.
 func interrupted(ctx context.Context) error {
-	if ctx == nil {
+	if ctx == nil || ctx.Err() == nil {
 		return nil
 	}
+	return fmt.Errorf("%w: %w", ErrInterrupted, endOf(ctx))
+}
+
+// endOf is the error of a context that has ended, with its cause if it has one of its own.
+func endOf(ctx context.Context) error {
 	err := ctx.Err()
-	if err == nil {
-		return nil
-	}
 	if cause := context.Cause(ctx); cause != nil && cause != err {
-		return fmt.Errorf("%w: %w: %w", ErrInterrupted, err, cause)
+		return fmt.Errorf("%w: %w", err, cause)
 	}
-	return fmt.Errorf("%w: %w", ErrInterrupted, err)
+	return err
 }

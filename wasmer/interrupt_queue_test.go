@@ -4,8 +4,6 @@ package wasmer_test
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -19,27 +17,22 @@ import (
 
 // The system bounds how many signals wait for a user's processes, and somebody else may have used that up.
 func TestGuestsStopWhereNoSignalCanBeQueued(t *testing.T) {
-	if os.Getenv("WASMER_GO_NO_QUEUE") == "" {
-		command := exec.Command(os.Args[0], "-test.run=^TestGuestsStopWhereNoSignalCanBeQueued$")
-		command.Env = append(os.Environ(), "WASMER_GO_NO_QUEUE=1")
-		output, err := command.CombinedOutput()
-		require.NoError(t, err, "%s", output)
-		return
-	}
-	const pendingSignals = 11 // RLIMIT_SIGPENDING
-	require.NoError(t, syscall.Setrlimit(pendingSignals, &syscall.Rlimit{}))
-	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
-		endless := function(t, instantiate(t, engine, endlessWat, nil), "endless")
-		for range 20 {
-			ctx, cancel := context.WithTimeout(background, 5*time.Millisecond)
-			_, err := endless.Call(ctx)
-			cancel()
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-		}
-		// Go's own use of the signal that stands in goes on: a goroutine that never lets go does not keep the collector waiting.
-		var collected atomic.Bool
-		go func() { runtime.GC(); collected.Store(true) }()
-		for !collected.Load() { // no call in here
-		}
+	inChild(t, func(t *testing.T) {
+		const pendingSignals = 11 // RLIMIT_SIGPENDING
+		require.NoError(t, syscall.Setrlimit(pendingSignals, &syscall.Rlimit{}))
+		eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+			endless := function(t, instantiate(t, engine, endlessWat, nil), "endless")
+			for range 20 {
+				ctx, cancel := context.WithTimeout(background, 5*time.Millisecond)
+				_, err := endless.Call(ctx)
+				cancel()
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+			}
+			// Go's own use of the signal that stands in goes on: a goroutine that never lets go does not keep the collector waiting.
+			var collected atomic.Bool
+			go func() { runtime.GC(); collected.Store(true) }()
+			for !collected.Load() { // no call in here
+			}
+		})
 	})
 }

@@ -356,10 +356,7 @@ func (s *Store) wait(ctx context.Context) error {
 	if errors.Is(err, ErrClosed) {
 		return err
 	}
-	if cause := context.Cause(ctx); cause != nil && cause != err {
-		err = fmt.Errorf("%w: %w", err, cause)
-	}
-	return fmt.Errorf("%w while waiting for the store: %w", ErrInterrupted, err)
+	return fmt.Errorf("%w while waiting for the store: %w", ErrInterrupted, endOf(ctx))
 }
 
 func (s *Store) leave() {
