@@ -11,22 +11,29 @@ home_cache := env("XDG_CACHE_HOME", "")
 cache := if home_cache == "" { env("HOME") / ".cache" } else { home_cache }
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "wasmer-go" / "target")
 
-# Further cargo features: `just features=llvm test`. LLVM has more to link, which a Go build tag says.
+# What the archive has: Cranelift and Singlepass, with `features=llvm` LLVM too, with `features=headless` no compiler. Each
+# has an archive of its own, which a Go build tag chooses. It goes for any task: `./justw features=llvm test`.
 features := env("WASMER_GO_FEATURES", "")
-llvm_tag := if features =~ "llvm" { "wasmer_llvm" } else { "" }
-export GOFLAGS := env("GOFLAGS", "") + (if llvm_tag == "" { "" } else { " -tags=" + llvm_tag })
-torture := "-tags wasmer_torture," + llvm_tag + " -count=1 -timeout 60m"
+variant := if features =~ "headless" { "headless" } else if features =~ "llvm" { "llvm" } else { "" }
+cargo_features := if variant == "headless" { "--no-default-features" } else { "--features=" + features }
+suffix := if variant == "" { "" } else { "_" + variant }
+constraint := if variant == "" { "!wasmer_llvm && !wasmer_headless" } else { "wasmer_" + variant }
+tag := if variant == "" { "" } else { "wasmer_" + variant }
+export GOFLAGS := env("GOFLAGS", "") + (if tag == "" { "" } else { " -tags=" + tag })
+torture := "-tags wasmer_torture," + tag + " -count=1 -timeout 60m"
 
 [private]
 default:
     @{{just}} --list --unsorted
 
-# Build everything: the Rust archive, then Go
-build: rust go
+# Build everything: the Rust archive, then Go. `build llvm` has LLVM too, `build headless` no compilers
+build features=features:
+    @{{just}} features={{quote(features)}} rust
+    @{{just}} features={{quote(features)}} go
 
 # Build the Rust archive and put it beside the Go file that links it
 rust features=features:
-    @{{just}} _shared {{just}} _archive {{quote(features)}}
+    @{{just}} features={{quote(features)}} _shared {{just}} features={{quote(features)}} _archive
 
 # Build the Go packages and bin/wasmer-go
 go:
@@ -37,7 +44,7 @@ go:
 test: build
     go test -timeout 15m ./...
     cd conformance && go test -timeout 15m ./...
-    {{just}} _shared cargo test --release --locked --features {{quote(features)}}
+    {{just}} _shared cargo test --release --locked {{quote(cargo_features)}}
 
 # Compare with other runtimes; arguments go to benchmarks/cmd/report
 bench *args: build
@@ -85,9 +92,9 @@ torture: build
 
 # Run the tests with bounded memories where they do not choose, and the official suites
 bounded: build
-    go test -tags wasmer_bounded,{{llvm_tag}} -timeout 15m ./...
-    cd conformance && go test -tags wasmer_bounded,{{llvm_tag}} -timeout 15m ./...
-    WASMER_GO_SOAK=short go test -tags wasmer_bounded,{{llvm_tag}} -count=1 -timeout 15m -run 'TestTrapStorm|FiftyThousand' ./wasmer
+    go test -tags wasmer_bounded,{{tag}} -timeout 15m ./...
+    cd conformance && go test -tags wasmer_bounded,{{tag}} -timeout 15m ./...
+    WASMER_GO_SOAK=short go test -tags wasmer_bounded,{{tag}} -count=1 -timeout 15m -run 'TestTrapStorm|FiftyThousand' ./wasmer
 
 # Run the soak tests at full length
 soak: build
@@ -132,13 +139,13 @@ check-format:
 [private]
 check-go:
     go vet ./... ./.ci/hello ./.ci/licenses
-    go vet -tags wasmer_torture,{{llvm_tag}} ./wasmer/...
+    go vet -tags wasmer_torture,{{tag}} ./wasmer/...
     go tool staticcheck ./... ./.ci/hello ./.ci/licenses
     for module in benchmarks conformance; do (cd "$module" && go vet ./...); done
 
 [private]
 check-rust:
-    {{just}} _shared cargo clippy --release --locked --all-targets --features {{quote(features)}} -- -D warnings
+    {{just}} _shared cargo clippy --release --locked --all-targets {{quote(cargo_features)}} -- -D warnings
     CARGO_TARGET_DIR={{quote(cache / "wasmer-go" / "tools-target")}} \
         cargo clippy --release --locked --manifest-path conformance/tools/Cargo.toml -- -D warnings
 
@@ -204,26 +211,28 @@ _shared +command:
         find . \( -name target -o -name benchmarks -o -name conformance -o -name '.?*' \) -prune -o -name '*.rs' -exec touch {} +
         echo "$PWD" >"$owner"
     fi
+    if [ {{quote(variant)}} = llvm ]; then
+        LLVM_SYS_221_PREFIX=$(.ci/llvm)
+        export LLVM_SYS_221_PREFIX
+    fi
     "$@" 9>&-
 
-_archive features:
+_archive:
     #!/usr/bin/env bash
     set -euo pipefail
-    if [[ $1 == *llvm* ]] && [ -z "${LLVM_SYS_221_PREFIX:-}" ] && command -v llvm-config-22 >/dev/null; then
-        export LLVM_SYS_221_PREFIX=$(llvm-config-22 --prefix)
-    fi
-    cargo build --release --locked --lib --features "$1"
+    cargo build --release --locked --lib {{quote(cargo_features)}}
 
     built=$CARGO_TARGET_DIR/release/libwasmer_go.a
-    archive={{ffi}}/libwasmer_go_$(go env GOHOSTOS)_$(go env GOHOSTARCH).a
-    digest={{ffi}}/archive_digest.h
+    archive={{ffi}}/libwasmer_go{{suffix}}_$(go env GOHOSTOS)_$(go env GOHOSTARCH).a
+    digest={{ffi}}/archive_digest{{suffix}}.h
     trap 'rm -f "$archive.new" "$digest.new"' EXIT
     # Debug information is most of the archive, and every linked program would carry it.
     strip -S -o "$archive.new" "$built" 2>/dev/null || objcopy --strip-debug "$built" "$archive.new" 2>/dev/null ||
         cp "$built" "$archive.new"
     replace() { cmp -s "$1.new" "$1" || mv -f "$1.new" "$1"; }
     replace "$archive"
-    # Go's build cache looks at the headers of a package, not at the archives it links.
+    # Go's build cache looks at the headers of a package, those that the build tags choose, not at the archives it links.
     sum=$( (sha256sum "$archive" 2>/dev/null || shasum -a 256 "$archive") | cut -d ' ' -f 1)
-    printf '// Written by `just rust`; changes with the archive.\n#define WASMERGO_ARCHIVE_DIGEST "%s"\n' "$sum" >"$digest.new"
+    printf '//go:build %s\n\n// Written by `just rust`; changes with the archive.\n#define WASMERGO_ARCHIVE_DIGEST "%s"\n' \
+        {{quote(constraint)}} "$sum" >"$digest.new"
     replace "$digest"

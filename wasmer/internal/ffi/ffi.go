@@ -4,11 +4,6 @@ package ffi
 
 /*
 #cgo CFLAGS: -std=c11
-#if __has_include("archive_digest.h")
-#include "archive_digest.h"
-#else
-#error "the Rust archive is not built: run './justw build' in the module's root"
-#endif
 #include "wasmer_go.h"
 */
 import "C"
@@ -18,10 +13,6 @@ import (
 	"fmt"
 	"unsafe"
 )
-
-// ArchiveDigest is the SHA-256 of the linked archive. As a part of the compiled package it makes Go's build cache
-// notice a changed archive.
-const ArchiveDigest = C.WASMERGO_ARCHIVE_DIGEST
 
 // What Rust owns, only ever pointed to. The types differ, so that none can stand in for another.
 type (
