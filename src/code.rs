@@ -145,6 +145,9 @@ impl Drop for Code {
 
 /// Where the code of an artifact lies: its functions, and after them the trampolines.
 pub(crate) fn range(artifact: &Artifact) -> Range<usize> {
+    if !artifact.allocated() {
+        return 0..0; // for another machine
+    }
     let extents = artifact.finished_function_extents().unwrap_or_default();
     let functions = extents
         .iter()

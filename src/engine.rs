@@ -3,6 +3,7 @@
 
 use crate::budget::Budget;
 use crate::bytes::{borrow, wasmergo_bytes};
+use crate::compiler::{Options, wasmergo_code_options};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
 use crate::guard::{fallible, infallible, silence_panics};
@@ -17,9 +18,8 @@ use crate::tunables::GuestTunables;
 use crate::validate;
 use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZero;
 use std::sync::{Arc, Mutex};
-use wasmer::sys::{CompilerConfig, EngineBuilder, Features, Target};
+use wasmer::sys::{EngineBuilder, Features};
 use wasmer_compiler::Engine;
 use wasmer_types::FunctionType;
 
@@ -40,8 +40,7 @@ pub enum wasmergo_compiler {
 pub struct wasmergo_engine_config {
     /// A `wasmergo_compiler`.
     pub compiler: u32,
-    /// Threads of one compilation; 0 means one a core.
-    pub compile_threads: u32,
+    pub code: wasmergo_code_options,
     /// The features that modules may use (bits as in `feature.rs`), or `WASMERGO_FEATURES_DEFAULT`.
     pub features: u64,
     pub limits: wasmergo_limits,
@@ -71,12 +70,11 @@ pub struct wasmergo_limits {
 #[allow(non_camel_case_types)]
 pub struct wasmergo_engine {
     pub(crate) compiler: wasmergo_compiler,
-    threads: Option<NonZero<usize>>,
+    pub(crate) options: Options,
     pub(crate) features: FeatureSet,
     pub(crate) limits: wasmergo_limits,
     pub(crate) metering: Option<Arc<Metering>>,
     pub(crate) drop_debug_info: bool,
-    target: Target,
     pub(crate) code: Arc<live::Code>,
     forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
     pub(crate) budget: Option<Arc<Budget>>,
@@ -107,12 +105,11 @@ impl wasmergo_engine {
         }
         Ok(Self {
             compiler,
-            threads: NonZero::new(config.compile_threads as usize),
+            options: Options::new(compiler, &config.code)?,
             features,
             limits: config.limits,
             metering: Metering::new(&config.metering, costs),
             drop_debug_info: config.drop_debug_info,
-            target: Target::default(),
             code: Arc::default(),
             forwarders: Mutex::default(),
             budget: Budget::new(config.limits.total_memory_pages),
@@ -125,7 +122,7 @@ impl wasmergo_engine {
         notes: &Notes,
         charges: Option<Charges>,
     ) -> Result<Engine, Error> {
-        let mut config = configure(self.compiler, self.threads)?;
+        let mut config = self.options.configure()?;
         // First, so that it counts what the module has, not what is added.
         if let Some(charges) = charges {
             config.push_middleware(Arc::new(charges));
@@ -137,10 +134,13 @@ impl wasmergo_engine {
         if !notes.results.is_empty() {
             config.push_middleware(Arc::new(ResultsInGlobals(notes.results.clone())));
         }
+        for middleware in self.options.middlewares() {
+            config.push_middleware(middleware);
+        }
         let mut features = Features::all();
         features.memory64(false).module_linking(false);
         let mut engine = EngineBuilder::new(config)
-            .set_target(Some(self.target.clone()))
+            .set_target(Some(self.options.target.clone()))
             .set_features(Some(features))
             .engine();
         engine.set_tunables(self.tunables(tables));
@@ -180,11 +180,9 @@ impl wasmergo_engine {
     /// What an artifact must have in common with this engine to be loaded by it.
     pub(crate) fn fingerprint(&self) -> String {
         format!(
-            "{}/{}/{}/{:?}/{:x}{}/{}",
+            "{}/{}/{:x}{}/{}",
             env!("WASMERGO_BUILD_ID"),
-            self.compiler,
-            self.target.triple(),
-            self.target.cpu_features(),
+            self.options.fingerprint(),
             self.features,
             if self.limits.bounded_memories {
                 "/bounded"
@@ -204,7 +202,10 @@ impl wasmergo_engine {
     pub(crate) fn for_test(compiler: wasmergo_compiler) -> Arc<Self> {
         let config = wasmergo_engine_config {
             compiler: compiler as u32,
-            compile_threads: 1,
+            code: wasmergo_code_options {
+                threads: 1,
+                ..Default::default()
+            },
             features: feature::WASMERGO_FEATURES_DEFAULT,
             limits: wasmergo_limits {
                 memory_pages: 65536,
@@ -249,39 +250,6 @@ pub(crate) fn compiler(code: u32) -> Result<wasmergo_compiler, Error> {
             format!("the compiler {compiler} is not part of this build"),
         )),
     }
-}
-
-fn configure(
-    compiler: wasmergo_compiler,
-    threads: Option<NonZero<usize>>,
-) -> Result<Box<dyn CompilerConfig>, Error> {
-    Ok(match compiler {
-        #[cfg(feature = "cranelift")]
-        wasmergo_compiler::Cranelift => {
-            let mut config = wasmer::sys::Cranelift::new();
-            threads.map(|threads| config.num_threads(threads));
-            Box::new(config)
-        }
-        #[cfg(feature = "singlepass")]
-        wasmergo_compiler::Singlepass => {
-            let mut config = wasmer::sys::Singlepass::new();
-            threads.map(|threads| config.num_threads(threads));
-            Box::new(config)
-        }
-        #[cfg(feature = "llvm")]
-        wasmergo_compiler::Llvm => {
-            let mut config = wasmer::sys::LLVM::new();
-            threads.map(|threads| config.num_threads(threads));
-            Box::new(config)
-        }
-        #[allow(unreachable_patterns)]
-        other => {
-            return Err(Error::new(
-                wasmergo_error_kind::Unsupported,
-                format!("{other} is not part of this build"),
-            ));
-        }
-    })
 }
 
 /// Whether this build contains the compiler.

@@ -80,6 +80,9 @@ impl wasmergo_instance {
         module: Arc<Compiled>,
         imports: &[wasmergo_import],
     ) -> Result<*const Self, Error> {
+        if let Some(why) = &module.foreign {
+            return Err(Error::new(wasmergo_error_kind::Unsupported, why));
+        }
         thread::find_trap_handler();
         store.limit_stack(module.limits.stack_size as usize);
         for import in imports {

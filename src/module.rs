@@ -35,6 +35,8 @@ pub(crate) struct Compiled {
     /// What compiles forwarders, if there may be need of some.
     engine: Option<Arc<wasmergo_engine>>,
     pub limits: wasmergo_limits,
+    /// Why this machine cannot run it, if so.
+    pub foreign: Option<String>,
     /// Its code counts; see `metering.rs`.
     pub metered: bool,
     pub tunables: GuestTunables,
@@ -74,13 +76,14 @@ impl Compiled {
         // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
         let artifact =
             guard(|| Ok(wasmer_engine.compile_with_progress(&prepared.binary, stop.callback())?))
+                .map_err(|error| engine.options.explain(error))
                 .map_err(|error| match error.kind {
-                wasmergo_error_kind::Internal => Error::new(
-                    wasmergo_error_kind::Unsupported,
-                    format!("the compiler gave up: {}", error.message),
-                ),
-                _ => error,
-            })?;
+                    wasmergo_error_kind::Internal => Error::new(
+                        wasmergo_error_kind::Unsupported,
+                        format!("the compiler gave up: {}", error.message),
+                    ),
+                    _ => error,
+                })?;
         drop(source);
         let debug = match engine.drop_debug_info {
             true => Sections::default(),
@@ -128,6 +131,7 @@ impl Compiled {
             notes,
             dwarf: Dwarf::new(debug),
             limits: engine.limits,
+            foreign: engine.options.runs_here().err().map(|error| error.message),
             metered,
             _engine: wasmer_engine,
         });

@@ -28,6 +28,7 @@ func newCLICache(folder string, wasm []byte, engine *Engine) *cliCache {
 	metering := engine.config.Metering
 	metering.Limit = 0 // it is not part of the code
 	fmt.Fprintf(digest, "%v\n", metering)
+	fmt.Fprintf(digest, "%v\n%q\n%v\n", engine.config.OptLevel, engine.config.Target, engine.config.CanonicalizeNaNs)
 	digest.Write(wasm)
 	cache := &cliCache{engine: engine, folder: folder}
 	digest.Sum(cache.key[:0])

@@ -77,6 +77,10 @@ func (o *cliOption) completion(shell cliByShell) string {
 		return fmt.Sprintf(shell.words, strings.Join(cliCompilers(), " "))
 	case "LEVEL":
 		return fmt.Sprintf(shell.words, strings.Join(cliLevels, " "))
+	case "OPT":
+		return fmt.Sprintf(shell.words, strings.Join(optLevelNames[1:], " "))
+	case "CPU":
+		return fmt.Sprintf(shell.words, "native generic")
 	case "MODE":
 		return fmt.Sprintf(shell.words, "block exact")
 	case "HOST", "DIR":

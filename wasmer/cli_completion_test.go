@@ -41,7 +41,7 @@ func TestCLICompletionInBash(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name), nil, 0o666))
 	}
 	const modules = "folder|a.wasm|b c.wat"
-	const options = "--dir|--env|--inherit-env|--invoke|--compiler|--cache|--timeout|--cost-limit|--metering|--stats|--log-level|--stub-unknown|--profile|--perf-map|--help"
+	const options = "--dir|--env|--inherit-env|--invoke|--compiler|--cache|--timeout|--cost-limit|--metering|--stats|--log-level|--stub-unknown|--profile|--perf-map|--target|--cpu|--canonicalize-nans|--verify-ir|--dump-ir|--compile-threads|--help"
 	compilers := strings.Join(cliCompilers(), "|")
 	for line, want := range map[string]string{
 		"":                             "run|inspect|validate|wat2wasm|completion|version|help",
@@ -49,7 +49,9 @@ func TestCLICompletionInBash(t *testing.T) {
 		"run ":                         modules,
 		"run a":                        "a.wasm",
 		"run --":                       options,
-		"run --com":                    "--compiler",
+		"run --com":                    "--compiler|--compile-threads",
+		"run -O ":                      "none|less|more|speed|speed-and-size|size",
+		"run --cpu g":                  "generic",
 		"run --compiler ":              compilers,
 		"run --compiler c":             "cranelift",
 		"run --log-level ":             "debug|info|warn|error|off",

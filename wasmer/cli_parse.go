@@ -76,6 +76,9 @@ func (c *cli) parseOption(word string, words []string) ([]string, error) {
 		return nil, errCLIHelp
 	}
 	option := c.command.option(name)
+	if short := c.command.option(name[:min(1, len(name))]); option == nil && short != nil && short.value != "" && !strings.HasPrefix(word, "--") {
+		option, name, value, given = short, name[:1], word[2:], true // -O3
+	}
 	if option == nil {
 		return nil, c.unknownOption(word, name)
 	}

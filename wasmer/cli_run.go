@@ -10,7 +10,7 @@ import (
 func cliRunCommand() *cliCommand {
 	return &cliCommand{
 		name: "run", operand: "FILE", guest: true, summary: "run a program, or call an exported function",
-		options: []cliOption{
+		options: append([]cliOption{
 			{name: "dir", value: "HOST[:GUEST][:ro]", repeated: true, summary: "give the guest a folder, under the path GUEST, " +
 				"or HOST itself;\nro refuses changes; HOST::GUEST if HOST holds a colon"},
 			{name: "env", value: "NAME[=VALUE]", repeated: true, summary: "set a variable of the guest's environment;\n" +
@@ -29,7 +29,7 @@ func cliRunCommand() *cliCommand {
 			{name: "stub-unknown", summary: "let unknown imports end the guest when it calls them"},
 			{name: "profile", value: "OUT", summary: "write where the guest spends CPU time, for go tool pprof"},
 			{name: "perf-map", summary: "write the names of compiled functions to /tmp/perf-PID.map, for perf"},
-		},
+		}, cliCodeOptions()...),
 		notes:    cliRunNotes,
 		examples: cliRunExamples,
 		do:       (*cli).run,

@@ -17,6 +17,9 @@ func (c *cli) engineConfig(compiler Compiler) (EngineConfig, error) {
 	if config.Logger, err = c.logger(); err != nil {
 		return config, err
 	}
+	if err := c.codeOptions(&config); err != nil {
+		return config, err
+	}
 	config.Metering, err = c.metering()
 	if c.has("stats") && config.Metering.Mode == MeteringOff {
 		config.Metering.Mode = MeteringBlock

@@ -66,8 +66,25 @@ func Compilers() []Compiler {
 type EngineConfig struct {
 	// Compiler chooses the compiler; NewEngine fails with ErrUnsupported if the build lacks it.
 	Compiler Compiler
-	// CompileThreads bounds the threads of one compilation; 0 means one a core.
+	// OptLevel is how much the compiler does for the code; the zero value is its best.
+	OptLevel OptLevel
+	// Target is what code is made for: this machine, with all that its CPU has.
+	Target CodeTarget
+	// CompileThreads bounds the threads of one compilation; 0 means one a core. All compilers honour it.
 	CompileThreads int
+	// CanonicalizeNaNs has operations with floats give one NaN, the positive quiet one without payload, where the specification
+	// leaves open which: then results are the same bit for bit on all compilers and CPUs. It costs code with floats some of its
+	// speed. All compilers honour it; Singlepass does most of it in any case. See https://webassembly.github.io/spec/core/exec/numerics.html#nan-propagation
+	CanonicalizeNaNs bool
+	// VerifyIR has the compiler check its intermediate code, to find its own errors. Cranelift and LLVM honour it; with
+	// Singlepass, which has none, NewEngine fails with ErrUnsupported.
+	VerifyIR bool
+	// DumpIR is a folder for what the compiler has in between, which is made where there is none; empty writes nothing. In a
+	// folder for each module, named by its hash, Cranelift writes intermediate code before optimization (.preopt.clif), LLVM also
+	// after it (.postopt.ll), and all write machine code (.o) and, LLVM always, the others by the program objdump if it is installed,
+	// assembly (.s). Files are named by the functions' indexes and as much of their names as is harmless; a perf map has these
+	// names too. Compile fails with ErrResource if it cannot write, NewEngine with an *fs.PathError.
+	DumpIR string
 	// Features are what modules may use; the zero value means all that the compiler supports. NewEngine fails with
 	// ErrUnsupported if the compiler lacks one of them.
 	Features Features
@@ -180,9 +197,12 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		return nil, err
 	}
 	config.Metering = metering
+	if err := config.openDump(); err != nil {
+		return nil, err
+	}
 	config = config.withDefaults()
 	options := ffi.EngineConfig{
-		Compiler: uint32(config.Compiler), CompileThreads: uint32(config.CompileThreads),
+		Compiler: uint32(config.Compiler), Code: config.code(),
 		Features:    ffi.DefaultFeatures,
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
 		StackSize: uint64(config.StackSize), BoundedMemories: config.Memories == BoundedMemories,

@@ -8,6 +8,7 @@ package ffi
 import "C"
 
 import (
+	"runtime"
 	"sync/atomic"
 	"unsafe"
 )
@@ -26,7 +27,8 @@ func CompilerAvailable(compiler uint32) bool {
 
 // EngineConfig are the options of an engine, as in the header.
 type EngineConfig struct {
-	Compiler, CompileThreads uint32
+	Compiler uint32
+	Code     CodeOptions
 	// Features is a set, bit by bit, or DefaultFeatures.
 	Features                   uint64
 	MemoryPages, TableElements uint32
@@ -48,11 +50,13 @@ func SupportedFeatures(compiler uint32) uint64 {
 // NewEngine makes an engine, to be freed by Delete.
 func NewEngine(options EngineConfig) (*Engine, error) {
 	metering, costs := options.Metering.c()
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
 	config := C.wasmergo_engine_config{
-		metering:        metering,
-		compiler:        C.uint32_t(options.Compiler),
-		compile_threads: C.uint32_t(options.CompileThreads),
-		features:        C.uint64_t(options.Features),
+		metering: metering,
+		compiler: C.uint32_t(options.Compiler),
+		code:     options.Code.c(&pinner),
+		features: C.uint64_t(options.Features),
 		limits: C.wasmergo_limits{
 			memory_pages:     C.uint32_t(options.MemoryPages),
 			table_elements:   C.uint32_t(options.TableElements),

@@ -212,6 +212,31 @@ typedef uint32_t wasmergo_metering_mode;
 #endif // __STDC_VERSION__ >= 202311L
 
 /*
+ How much a compiler does for the code.
+ */
+enum wasmergo_opt_level
+#if __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // __STDC_VERSION__ >= 202311L
+ {
+  /*
+   What the compiler takes for the fastest code.
+   */
+  WASMERGO_OPT_LEVEL_DEFAULT = 0,
+  WASMERGO_OPT_LEVEL_NONE = 1,
+  WASMERGO_OPT_LEVEL_LESS = 2,
+  WASMERGO_OPT_LEVEL_MORE = 3,
+  WASMERGO_OPT_LEVEL_SPEED = 4,
+  WASMERGO_OPT_LEVEL_SPEED_AND_SIZE = 5,
+  WASMERGO_OPT_LEVEL_SIZE = 6,
+};
+#if __STDC_VERSION__ >= 202311L
+typedef enum wasmergo_opt_level wasmergo_opt_level;
+#else
+typedef uint32_t wasmergo_opt_level;
+#endif // __STDC_VERSION__ >= 202311L
+
+/*
  What executing some instructions costs.
  */
 typedef struct Run Run;
@@ -259,6 +284,43 @@ typedef struct {
   uint8_t *data;
   size_t len;
 } wasmergo_bytes;
+
+/*
+ Options for code, read once by `wasmergo_engine_new`. Texts are UTF-8; an empty one stands for the default.
+ */
+typedef struct {
+  /*
+   A `wasmergo_opt_level`.
+   */
+  uint32_t opt_level;
+  /*
+   Threads of one compilation; 0 means one a core.
+   */
+  uint32_t threads;
+  /*
+   The compiler checks its own work.
+   */
+  bool verify_ir;
+  /*
+   Operations give the one canonical NaN.
+   */
+  bool canonicalize_nans;
+  /*
+   The target's triple: this machine.
+   */
+  const uint8_t *triple;
+  size_t triple_len;
+  /*
+   What the target's CPU has: `native`, `generic`, or names of features between commas.
+   */
+  const uint8_t *cpu;
+  size_t cpu_len;
+  /*
+   The folder for what the compiler has in between: none.
+   */
+  const uint8_t *dump_ir;
+  size_t dump_ir_len;
+} wasmergo_code_options;
 
 /*
  Bounds for guests.
@@ -312,10 +374,7 @@ typedef struct {
    A `wasmergo_compiler`.
    */
   uint32_t compiler;
-  /*
-   Threads of one compilation; 0 means one a core.
-   */
-  uint32_t compile_threads;
+  wasmergo_code_options code;
   /*
    The features that modules may use (bits as in `feature.rs`), or `WASMERGO_FEATURES_DEFAULT`.
    */
