@@ -7,24 +7,38 @@ import (
 
 // BenchmarkCompute measures compiled code alone: module and instance are made before.
 func BenchmarkCompute(b *testing.B) {
-	for _, p := range programs {
-		rivals := runtimes()
-		if !p.light {
-			rivals = compilers()
-		}
-		against(b, rivals, p.name, func(b *testing.B, r rival) {
-			run := export(b, load(b, r, nil, readProgram(b, p)), p.export)
-			for first := true; b.Loop(); first = false {
-				result, err := run(p.args...)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if first {
-					check(b, p, result)
-				}
-			}
+	for _, p := range slices.Concat(programs, computations) {
+		against(b, able(p), p.name, func(b *testing.B, r rival) {
+			compute(b, p, export(b, load(b, r, nil, readProgram(b, p)), p.export))
 		})
+		for _, c := range nativeCompilers(p) {
+			b.Run(c.name+"/"+p.name, func(b *testing.B) {
+				b.ReportAllocs()
+				compute(b, p, c.build(b, p))
+			})
+		}
 	}
+}
+
+func compute(b *testing.B, p program, run function) {
+	for first := true; b.Loop(); first = false {
+		result, err := run(p.args...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if first {
+			check(b, p, result)
+		}
+	}
+}
+
+// able are the rivals that can run the program in good time.
+func able(p program) []rival {
+	rivals := compilers()
+	if p.light {
+		rivals = runtimes()
+	}
+	return slices.DeleteFunc(rivals, func(r rival) bool { return p.simd && r.lacksSIMD })
 }
 
 // BenchmarkEndToEnd compiles, instantiates, calls and closes each time, as go-ext-wasm's benchmarks did.
@@ -121,18 +135,24 @@ func BenchmarkInstantiate(b *testing.B) {
 	}
 }
 
-// TestRuntimesAgree has every rival compute the light programs.
+// TestRuntimesAgree has every rival compute the programs, and the machine itself what it can.
 func TestRuntimesAgree(t *testing.T) {
-	light := slices.DeleteFunc(slices.Clone(programs), func(p program) bool { return !p.light })
-	for _, p := range light {
-		for _, r := range runtimes() {
-			t.Run(r.name+"/"+p.name, func(t *testing.T) {
-				result, err := export(t, load(t, r, nil, readProgram(t, p)), p.export)(p.args...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				check(t, p, result)
-			})
+	for _, p := range slices.Concat(programs, computations) {
+		if p.long {
+			continue
+		}
+		agrees := func(t *testing.T, run function) {
+			result, err := run(p.args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, p, result)
+		}
+		eachRival(t, able(p), p.name, func(t *testing.T, r rival) {
+			agrees(t, export(t, load(t, r, nil, readProgram(t, p)), p.export))
+		})
+		for _, c := range nativeCompilers(p) {
+			t.Run(c.name+"/"+p.name, func(t *testing.T) { agrees(t, c.build(t, p)) })
 		}
 	}
 }

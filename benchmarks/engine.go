@@ -8,12 +8,21 @@ type rival struct {
 	name string
 	// interpreted marks a rival that only takes part in the light computations.
 	interpreted bool
-	// open makes an engine whose modules can import the given functions.
-	open func(hosts) (engine, error)
+	open        func(setup) (engine, error)
+	// lacksSIMD marks a rival that takes no part where a program has SIMD.
+	lacksSIMD bool
 	// filesOnly marks a rival that can give a guest's standard streams files only, not readers and writers of Go.
 	filesOnly bool
 	// hostForms are the ways of this runtime to write a host function that adds one to an i32.
 	hostForms []hostForm
+}
+
+// A setup says what an engine is made for.
+type setup struct {
+	// hosts are what its modules can import.
+	hosts hosts
+	// allCores has it compile on all cores, not on one.
+	allCores bool
 }
 
 // hosts are Go functions by the name under which guests import them from the namespace "env".

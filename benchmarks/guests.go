@@ -12,20 +12,65 @@ import (
 type program struct {
 	name, export string
 	args         []int32
-	// light programs are quick enough for interpreters and for -short.
-	light bool
+	// light programs are quick enough for interpreters, and long ones for no test.
+	light, long bool
+	// simd programs have the instructions of the SIMD proposal.
+	simd bool
+	// native is C that defines run(size), which computes the same; empty if nothing does.
+	native string
 }
 
+// nativeFile is native code that is a file of ../testdata.
+func nativeFile(name string) string { return fmt.Sprintf("#include %q\n", name) }
+
 var (
-	nbody    = program{name: "nbody", export: "main", args: []int32{100_000}, light: true}
-	fib      = program{name: "fib_recursive", export: "app_main", light: true}
+	nbody = program{
+		name: "nbody", export: "main", args: []int32{100_000}, light: true,
+		native: nativeFile("bench/nbody.c") + `
+			uint64_t run(uint32_t size)
+			{
+				union { double number; uint64_t bits; } energy = { nbody((int32_t)size) };
+				return energy.bits;
+			}`,
+	}
+	fib = program{
+		name: "fib_recursive", export: "app_main", light: true,
+		native: nativeFile("bench/fib_recursive.c") + `
+			uint64_t run(uint32_t size) { (void)size; return (uint32_t)fib(35); }`,
+	}
 	pollard  = program{name: "pollard_rho_128", export: "app_main", light: true}
-	snappy   = program{name: "snappy_compress", export: "app_main"}
+	snappy   = program{name: "snappy_compress", export: "app_main", long: true}
 	programs = []program{nbody, fib, pollard, snappy}
 )
 
+// computations are the programs of ../testdata/compute, without SIMD and with it.
+var computations = func() (all []program) {
+	for _, c := range []struct {
+		name string
+		size int32
+	}{
+		{"matrix", 300},
+		{"mandelbrot", 300},
+		{"spectral", 500},
+		{"fannkuch", 9},
+		{"sha256", 4096},
+		{"quicksort", 300_000},
+		{"json", 10_000},
+		{"regex", 256},
+	} {
+		p := program{name: c.name, export: "run", args: []int32{c.size}, native: nativeFile("compute/" + c.name + ".c")}
+		all = append(all, p)
+		p.name, p.simd = p.name+"_simd", true
+		all = append(all, p)
+	}
+	return all
+}()
+
 // read loads the program from the first folder of test data that has it.
 func (p program) read() ([]byte, error) {
+	if p.export == "run" {
+		return os.ReadFile(filepath.Join("..", "testdata", "compute", p.name+".wasm"))
+	}
 	folders := []string{"../../shared/data", "../testdata"}
 	if folder := os.Getenv("WASMER_GO_TESTDATA"); folder != "" {
 		folders = []string{folder}

@@ -21,8 +21,9 @@ func wasmerRivals() []rival {
 			continue
 		}
 		rivals = append(rivals, rival{
-			name: c.name,
-			open: func(h hosts) (engine, error) { return openWasmer(c.compiler, h) },
+			name:      c.name,
+			open:      func(s setup) (engine, error) { return openWasmer(wasmer.EngineConfig{Compiler: c.compiler}, s) },
+			lacksSIMD: !wasmer.DefaultFeatures(c.compiler).Has(wasmer.FeatureSIMD),
 			hostForms: []hostForm{
 				{"Func", addOne},
 				{"FuncWithCaller", func(_ *wasmer.Caller, x int32) int32 { return x + 1 }},
@@ -41,14 +42,17 @@ type wasmerEngine struct {
 	imports *wasmer.Imports
 }
 
-func openWasmer(compiler wasmer.Compiler, h hosts) (engine, error) {
+func openWasmer(config wasmer.EngineConfig, s setup) (engine, error) {
+	if !s.allCores {
+		config.CompileThreads = 1
+	}
 	imports := wasmer.NewImports().Namespace("env")
-	for name, fn := range h {
+	for name, fn := range s.hosts {
 		if _, err := imports.Append(name, fn, nil); err != nil {
 			return nil, err
 		}
 	}
-	e, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler, CompileThreads: 1})
+	e, err := wasmer.NewEngine(config)
 	if err != nil {
 		return nil, err
 	}

@@ -31,11 +31,13 @@ type wasmtimeEngine struct {
 	linker *wasmtime.Linker
 }
 
-func openWasmtime(h hosts) (engine, error) {
-	e := &wasmtimeEngine{engine: wasmtime.NewEngine()}
+func openWasmtime(s setup) (engine, error) {
+	config := wasmtime.NewConfig()
+	config.SetParallelCompilation(s.allCores)
+	e := &wasmtimeEngine{engine: wasmtime.NewEngineWithConfig(config)}
 	e.linker = wasmtime.NewLinker(e.engine)
 	i32 := []*wasmtime.ValType{wasmtime.NewValType(wasmtime.KindI32)}
-	for name, fn := range h {
+	for name, fn := range s.hosts {
 		var err error
 		if raw, ok := fn.(wasmtimeFunc); ok {
 			err = e.linker.FuncNew("env", name, wasmtime.NewFuncType(i32, i32), raw)

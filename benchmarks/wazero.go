@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 )
@@ -21,8 +23,8 @@ func wazeroRivals() []rival {
 		})},
 		{"Reflection", addOne},
 	}
-	open := func(config wazero.RuntimeConfig) func(hosts) (engine, error) {
-		return func(h hosts) (engine, error) { return openWazero(config, h) }
+	open := func(config wazero.RuntimeConfig) func(setup) (engine, error) {
+		return func(s setup) (engine, error) { return openWazero(config, s) }
 	}
 	return []rival{
 		{name: "wazero-compiler", open: open(wazero.NewRuntimeConfigCompiler()), hostForms: forms},
@@ -30,17 +32,24 @@ func wazeroRivals() []rival {
 	}
 }
 
-type wazeroEngine struct{ runtime wazero.Runtime }
+type wazeroEngine struct {
+	runtime wazero.Runtime
+	// compiling is a context that tells on how many cores to compile.
+	compiling context.Context
+}
 
-func openWazero(config wazero.RuntimeConfig, h hosts) (engine, error) {
+func openWazero(config wazero.RuntimeConfig, s setup) (engine, error) {
 	ctx := context.Background()
-	e := wazeroEngine{wazero.NewRuntimeWithConfig(ctx, config)}
-	if len(h) == 0 {
+	e := wazeroEngine{wazero.NewRuntimeWithConfig(ctx, config), ctx}
+	if s.allCores {
+		e.compiling = experimental.WithCompilationWorkers(ctx, runtime.NumCPU())
+	}
+	if len(s.hosts) == 0 {
 		return e, nil
 	}
 	env := e.runtime.NewHostModuleBuilder("env")
 	i32 := []api.ValueType{api.ValueTypeI32}
-	for name, fn := range h {
+	for name, fn := range s.hosts {
 		builder := env.NewFunctionBuilder()
 		switch fn := fn.(type) {
 		case api.GoFunction:
@@ -59,7 +68,7 @@ func openWazero(config wazero.RuntimeConfig, h hosts) (engine, error) {
 }
 
 func (e wazeroEngine) compile(wasm []byte) (module, error) {
-	m, err := e.runtime.CompileModule(context.Background(), wasm)
+	m, err := e.runtime.CompileModule(e.compiling, wasm)
 	if err != nil {
 		return nil, err
 	}
