@@ -1,6 +1,6 @@
 //! How compiled functions pass values, which differs between the compilers. Singlepass passes all arguments as integers and
 //! returns floats as integers, except to imports, to which it passes arguments as the system does; several results lie in
-//! other places than those of the other compilers. Where caller and callee would not agree, a guest would read what is not
+//! other places than those of the other compilers. LLVM passes vectors as integers, Cranelift does not. Where caller and callee would not agree, a guest would read what is not
 //! its own: imports go through an adapter then, and references are refused.
 
 use crate::engine::wasmergo_compiler;
@@ -19,16 +19,19 @@ use wasmer_vm::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Abi {
-    /// That of the compilers that pass arguments as the system does.
+    /// As the system does.
     System,
     Singlepass,
+    /// As the system does, but for vectors, which are passed as integers.
+    Llvm,
 }
 
 impl From<wasmergo_compiler> for Abi {
     fn from(compiler: wasmergo_compiler) -> Self {
         match compiler {
+            wasmergo_compiler::Cranelift => Self::System,
             wasmergo_compiler::Singlepass => Self::Singlepass,
-            _ => Self::System,
+            wasmergo_compiler::Llvm => Self::Llvm,
         }
     }
 }
@@ -36,8 +39,9 @@ impl From<wasmergo_compiler> for Abi {
 impl fmt::Display for Abi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::System => "other compilers",
+            Self::System => "cranelift",
             Self::Singlepass => "singlepass",
+            Self::Llvm => "llvm",
         })
     }
 }
@@ -46,20 +50,29 @@ fn float(ty: &Type) -> bool {
     matches!(ty, Type::F32 | Type::F64 | Type::V128)
 }
 
-/// Whether functions of the type are called in different ways.
+/// Whether functions of the type are called in different ways, by any two of the compilers.
 pub(crate) fn differs(ty: &FunctionType) -> bool {
     ty.params().iter().any(float) || ty.results().iter().any(float) || ty.results().len() > 1
 }
 
 impl Abi {
+    /// Whether functions of the type are called in another way by code of the other kind.
+    pub fn differs(self, other: Self, ty: &FunctionType) -> bool {
+        let vector = |ty: &Type| *ty == Type::V128;
+        match (self, other) {
+            _ if self == other => false,
+            (Self::Singlepass, _) | (_, Self::Singlepass) => differs(ty),
+            _ => ty.params().iter().any(vector) || ty.results().iter().any(vector),
+        }
+    }
+
     /// Whether code of this kind can call such a function as an import.
     /// Code of Singlepass imports no functions with several results; see `results.rs`.
     pub fn can_import(self, callee: Self, ty: &FunctionType) -> bool {
         match (self, callee) {
-            (Self::System, Self::System) => true,
-            (Self::System, Self::Singlepass) => !differs(ty),
             (Self::Singlepass, Self::Singlepass) => !ty.params().iter().any(float),
-            (Self::Singlepass, Self::System) => !ty.results().iter().any(float),
+            (Self::Singlepass, _) => !ty.results().iter().any(float),
+            _ => !self.differs(callee, ty),
         }
     }
 }

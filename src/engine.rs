@@ -137,6 +137,10 @@ impl wasmergo_engine {
         for middleware in self.options.middlewares() {
             config.push_middleware(middleware);
         }
+        #[cfg(feature = "llvm")]
+        if self.compiler == wasmergo_compiler::Llvm {
+            config = crate::llvm::tame(config, self.limits.bounded_memories);
+        }
         let mut features = Features::all();
         features.memory64(false).module_linking(false);
         let mut engine = EngineBuilder::new(config)

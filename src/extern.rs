@@ -59,7 +59,7 @@ impl Reference {
         callee: &VMCallerCheckedAnyfunc,
         ty: &FunctionType,
     ) -> Self {
-        match importer == callee_abi || !abi::differs(ty) {
+        match !importer.differs(callee_abi, ty) {
             true => Self::Function(*callee),
             false => Self::Forwarder,
         }
@@ -88,10 +88,7 @@ impl Way {
             return Self::Host;
         }
         let abi = store.abi(callee);
-        match (
-            importer.can_import(abi, ty),
-            importer == abi || !abi::differs(ty),
-        ) {
+        match (importer.can_import(abi, ty), !importer.differs(abi, ty)) {
             (false, _) => Self::Adapter,
             (true, true) => Self::Itself,
             (true, false) => Self::Record,

@@ -11,7 +11,7 @@ use crate::link::{State, link};
 use crate::module::{Compiled, wasmergo_module};
 use crate::statistics::Statistics;
 use crate::store::wasmergo_store;
-use crate::{externref, stack, thread};
+use crate::{externref, first_memory, stack, thread};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::HashSet;
 use std::ptr;
@@ -211,7 +211,8 @@ impl wasmergo_instance {
         for data in self.module.artifact.data_initializers() {
             let location = data.location();
             let offset = self.constant(&location.offset_expr())?;
-            let memory = ExportIndex::Memory(location.memory_index());
+            let memory = first_memory::index(self.module.info(), location.memory_index());
+            let memory = ExportIndex::Memory(memory);
             let VMExtern::Memory(memory) = instance.lookup_by_declaration(memory) else {
                 return Err(Error::new(wasmergo_error_kind::Internal, "not a memory"));
             };

@@ -38,6 +38,7 @@ mod error;
 mod r#extern;
 mod externref;
 mod feature;
+mod first_memory;
 mod frame;
 mod function;
 mod global;
@@ -54,6 +55,8 @@ mod level;
 mod linear;
 mod link;
 mod live;
+#[cfg(feature = "llvm")]
+mod llvm;
 mod memory;
 mod memory_stats;
 mod meter;
@@ -66,6 +69,8 @@ mod perfmap;
 mod prepare;
 mod profile;
 mod region;
+#[cfg(feature = "llvm")]
+mod renumber;
 mod resource;
 mod results;
 mod run;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Import, Reference};
+use crate::first_memory;
 use crate::host::{self, wasmergo_import};
 use crate::instance::wasmergo_instance;
 use crate::module::Compiled;
@@ -34,6 +35,7 @@ pub(crate) unsafe fn link(
             .artifact
             .instantiate(&module.tunables, &externs, objects)?
     };
+    unsafe { first_memory::link(&instance, module.info()) };
     if module.metered {
         unsafe { store.meter.connect(&instance, module.info()) };
     }

@@ -5,7 +5,7 @@ use crate::instance::wasmergo_instance;
 use crate::stack;
 use std::cell::Cell;
 use std::ptr;
-use wasmer_types::{ExportIndex, MemoryIndex, RawValue};
+use wasmer_types::{ExportIndex, ImportIndex, RawValue};
 use wasmer_vm::{VMExtern, VMMemoryDefinition};
 
 /// Which function it is. The Go function of the same number does the same, only slower.
@@ -42,7 +42,14 @@ impl Native {
         };
         let exported = info.exports.get("memory").and_then(index);
         let first = || info.exports.values().find_map(index);
-        let imported = || (info.num_imported_memories > 0).then(|| MemoryIndex::from_u32(0));
+        let imported = || {
+            let mut imports = info.imports.values();
+            let index = imports.find_map(|import| match import {
+                ImportIndex::Memory(index) => Some(*index),
+                _ => None,
+            });
+            index
+        };
         let Some(index) = exported.or_else(first).or_else(imported) else {
             return;
         };

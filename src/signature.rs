@@ -34,7 +34,7 @@ impl SignatureTable {
         for ty in types.filter(|ty| abi::differs(ty)) {
             let hash = ty.signature_hash();
             match self.claims.get(&hash) {
-                Some(other) if *other == abi => {}
+                Some(other) if !other.differs(abi, ty) => {}
                 Some(other) => {
                     let error = abi::refuse(ty, *other, abi);
                     self.restore(before);

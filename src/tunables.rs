@@ -10,8 +10,8 @@ use std::sync::Arc;
 use wasmer_compiler::{LinkError, Tunables};
 use wasmer_types::entity::PrimaryMap;
 use wasmer_types::{
-    LocalTableIndex, MemoryError, MemoryStyle, MemoryType, ModuleInfo, TableIndex, TableStyle,
-    TableType,
+    LocalMemoryIndex, LocalTableIndex, MemoryError, MemoryIndex, MemoryStyle, MemoryType,
+    ModuleInfo, TableIndex, TableStyle, TableType,
 };
 use wasmer_vm::{
     InternalStoreHandle, StoreObjects, VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition,
@@ -131,6 +131,26 @@ impl Tunables for GuestTunables {
         place: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
         self.memory(ty, style, Some(place))
+    }
+
+    /// Memories that a middleware has added have no styles there.
+    unsafe fn create_memories(
+        &self,
+        objects: &mut StoreObjects,
+        module: &ModuleInfo,
+        _: &PrimaryMap<MemoryIndex, MemoryStyle>,
+        places: &[NonNull<VMMemoryDefinition>],
+    ) -> Result<PrimaryMap<LocalMemoryIndex, InternalStoreHandle<VMMemory>>, LinkError> {
+        let local = module.memories.values().skip(module.num_imported_memories);
+        let mut memories = PrimaryMap::with_capacity(places.len());
+        for (ty, place) in local.zip(places) {
+            let memory = unsafe { self.create_vm_memory(ty, &self.memory_style(ty), *place) };
+            let memory = memory.map_err(|error| {
+                LinkError::Resource(format!("Failed to create memory: {error}"))
+            })?;
+            memories.push(InternalStoreHandle::new(objects, memory));
+        }
+        Ok(memories)
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {
