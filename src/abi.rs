@@ -36,6 +36,16 @@ impl From<wasmergo_compiler> for Abi {
     }
 }
 
+/// Of the compiler of this name.
+impl From<&str> for Abi {
+    fn from(compiler: &str) -> Self {
+        match compiler == wasmergo_compiler::Singlepass.to_string() {
+            true => Self::Singlepass,
+            false => Self::System,
+        }
+    }
+}
+
 impl fmt::Display for Abi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -35,7 +35,7 @@ pub enum wasmergo_opt_level {
 use wasmergo_opt_level as OptLevel;
 
 impl OptLevel {
-    const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Default,
         Self::None,
         Self::Less,
@@ -52,6 +52,7 @@ impl OptLevel {
                 &[Self::Default, Self::None, Self::Speed, Self::SpeedAndSize]
             }
             wasmergo_compiler::Singlepass => &[Self::Default, Self::None],
+            wasmergo_compiler::None => &[Self::Default],
             wasmergo_compiler::Llvm => &[
                 Self::Default,
                 Self::None,
@@ -123,9 +124,9 @@ impl Default for wasmergo_code_options {
 pub(crate) struct Options {
     compiler: wasmergo_compiler,
     threads: Option<NonZero<usize>>,
-    level: OptLevel,
+    pub level: OptLevel,
     verify: bool,
-    canonicalize_nans: bool,
+    pub canonicalize_nans: bool,
     dump: Option<PathBuf>,
     pub target: Target,
 }
@@ -291,22 +292,6 @@ impl Options {
 }
 
 impl Options {
-    /// What makes the code of one engine differ from that of another.
-    pub fn fingerprint(&self) -> String {
-        let nans = match self.canonicalize_nans {
-            true => "/canonical-nans",
-            false => "",
-        };
-        // Elements of the set have an order of their own.
-        let cpu: Vec<_> = self.target.cpu_features().iter().collect();
-        format!(
-            "{}/{}/{}/{cpu:?}{nans}",
-            self.compiler,
-            self.level,
-            self.target.triple()
-        )
-    }
-
     /// Whether this machine can run the code.
     pub fn runs_here(&self) -> Result<(), Error> {
         let lacks = *self.target.cpu_features() - CpuFeature::for_host();

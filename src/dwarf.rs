@@ -11,6 +11,7 @@ use crate::bytes::Encoder;
 use crate::section_reader::{Budget, Reader};
 use crate::symbols::demangle;
 use addr2line::gimli::{self, SectionId};
+use shared_buffer::OwnedBuffer;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A place in a source. Of inlined calls there are several, innermost first.
@@ -46,7 +47,7 @@ pub(crate) struct Dwarf {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sections {
     pub code: u32,
-    pub all: Vec<(String, Vec<u8>)>,
+    pub all: Vec<(String, OwnedBuffer)>,
 }
 
 #[derive(Default)]
@@ -100,8 +101,8 @@ impl Sections {
         out.into_vec()
     }
 
-    /// The sections at the beginning of the bytes, and the rest.
-    pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    /// The sections at the beginning of the bytes, which they go on using, and where the rest begins.
+    pub fn decode(bytes: &OwnedBuffer) -> Option<(Self, usize)> {
         fn number(rest: &mut &[u8]) -> Option<u32> {
             let (head, tail) = rest.split_first_chunk()?;
             *rest = tail;
@@ -113,14 +114,16 @@ impl Sections {
             *rest = tail;
             Some(head)
         }
-        let mut rest = bytes;
+        let mut rest = &bytes[..];
         let (code, count) = (number(&mut rest)?, number(&mut rest)?);
         let mut all = Vec::new();
         for _ in 0..count {
             let name = std::str::from_utf8(take(&mut rest)?).ok()?;
-            all.push((name.to_string(), take(&mut rest)?.to_vec()));
+            let len = take(&mut rest)?.len();
+            let end = bytes.len() - rest.len();
+            all.push((name.to_string(), bytes.slice(end - len..end)));
         }
-        Some((Self { code, all }, rest))
+        Some((Self { code, all }, bytes.len() - rest.len()))
     }
 
     fn size(&self) -> u64 {
@@ -255,7 +258,7 @@ mod tests {
         Dwarf::new(Sections {
             code: 10,
             all: all
-                .map(|(name, contents)| (name.to_string(), contents))
+                .map(|(name, contents)| (name.to_string(), contents.into()))
                 .collect(),
         })
     }
@@ -336,15 +339,17 @@ mod tests {
         let sections = Sections {
             code: 7,
             all: vec![
-                (".debug_info".into(), vec![1, 2, 3]),
-                (".debug_str".into(), vec![]),
+                (".debug_info".into(), vec![1, 2, 3].into()),
+                (".debug_str".into(), vec![].into()),
             ],
         };
         let mut bytes = sections.encode();
+        let len = bytes.len();
         bytes.push(9);
-        for cut in 0..bytes.len() - 1 {
-            assert_eq!(Sections::decode(&bytes[..cut]), None);
+        let bytes = OwnedBuffer::from(bytes);
+        for cut in 0..len {
+            assert_eq!(Sections::decode(&bytes.slice(..cut)), None);
         }
-        assert_eq!(Sections::decode(&bytes), Some((sections, &[9][..])));
+        assert_eq!(Sections::decode(&bytes), Some((sections, len)));
     }
 }

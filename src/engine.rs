@@ -1,6 +1,7 @@
 //! Engines: how modules are compiled. Each module gets a wasmer engine of its own, because wasmer frees machine code
 //! only with the engine, and because a panic in a compiler poisons one.
 
+use crate::artifact::Key;
 use crate::budget::Budget;
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::compiler::{Options, wasmergo_code_options};
@@ -23,11 +24,13 @@ use wasmer::sys::{EngineBuilder, Features};
 use wasmer_compiler::Engine;
 use wasmer_types::FunctionType;
 
-/// The compilers. A build has at least one.
+/// The compilers.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(non_camel_case_types)]
 pub enum wasmergo_compiler {
+    /// No compiler: the engine loads artifacts.
+    None = 0,
     Cranelift = 1,
     Singlepass = 2,
     Llvm = 3,
@@ -47,6 +50,9 @@ pub struct wasmergo_engine_config {
     pub metering: wasmergo_metering,
     /// Modules are kept without debug information.
     pub drop_debug_info: bool,
+    /// The secret that artifacts are made with and must be made with; none if it is empty.
+    pub artifact_key: *const u8,
+    pub artifact_key_len: usize,
 }
 
 /// Bounds for guests.
@@ -75,6 +81,7 @@ pub struct wasmergo_engine {
     pub(crate) limits: wasmergo_limits,
     pub(crate) metering: Option<Arc<Metering>>,
     pub(crate) drop_debug_info: bool,
+    pub(crate) artifact_key: Option<Key>,
     pub(crate) code: Arc<live::Code>,
     forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
     pub(crate) budget: Option<Arc<Budget>>,
@@ -110,6 +117,7 @@ impl wasmergo_engine {
             limits: config.limits,
             metering: Metering::new(&config.metering, costs),
             drop_debug_info: config.drop_debug_info,
+            artifact_key: Key::new(unsafe { borrow(config.artifact_key, config.artifact_key_len) }),
             code: Arc::default(),
             forwarders: Mutex::default(),
             budget: Budget::new(config.limits.total_memory_pages),
@@ -180,24 +188,6 @@ impl wasmergo_engine {
     pub(crate) fn tunables(&self, tables: Vec<FixedTable>) -> GuestTunables {
         GuestTunables::new(&self.limits, tables, self.budget.clone())
     }
-
-    /// What an artifact must have in common with this engine to be loaded by it.
-    pub(crate) fn fingerprint(&self) -> String {
-        format!(
-            "{}/{}/{:x}{}/{}",
-            env!("WASMERGO_BUILD_ID"),
-            self.options.fingerprint(),
-            self.features,
-            if self.limits.bounded_memories {
-                "/bounded"
-            } else {
-                ""
-            },
-            self.metering
-                .as_ref()
-                .map_or("unmetered", |metering| metering.fingerprint())
-        )
-    }
 }
 
 #[cfg(test)]
@@ -220,6 +210,8 @@ impl wasmergo_engine {
             },
             metering: Default::default(),
             drop_debug_info: false,
+            artifact_key: std::ptr::null(),
+            artifact_key_len: 0,
         };
         Arc::new(Self::new(&config, &[]).unwrap())
     }
@@ -228,6 +220,7 @@ impl wasmergo_engine {
 impl fmt::Display for wasmergo_compiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::None => "none",
             Self::Cranelift => "cranelift",
             Self::Singlepass => "singlepass",
             Self::Llvm => "llvm",
@@ -235,8 +228,16 @@ impl fmt::Display for wasmergo_compiler {
     }
 }
 
+/// Whether the build has no compiler.
+pub(crate) const HEADLESS: bool = cfg!(not(any(
+    feature = "cranelift",
+    feature = "singlepass",
+    feature = "llvm"
+)));
+
 pub(crate) fn compiler(code: u32) -> Result<wasmergo_compiler, Error> {
     let (compiler, built_in) = match code {
+        0 => (wasmergo_compiler::None, HEADLESS),
         1 => (wasmergo_compiler::Cranelift, cfg!(feature = "cranelift")),
         2 => (wasmergo_compiler::Singlepass, cfg!(feature = "singlepass")),
         3 => (wasmergo_compiler::Llvm, cfg!(feature = "llvm")),

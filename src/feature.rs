@@ -78,7 +78,8 @@ pub(crate) fn supported(compiler: wasmergo_compiler) -> FeatureSet {
             "tail-call",
             "wide-arithmetic",
         ],
-        wasmergo_compiler::Llvm => &[],
+        // What a module uses was known to its compiler.
+        wasmergo_compiler::Llvm | wasmergo_compiler::None => &[],
     };
     let nobody = [
         "memory64",

@@ -1,21 +1,24 @@
 //! Modules: compiled code with its wasmer engine, shared by all instances made from it.
 
 use crate::abi::{self, Abi};
+use crate::artifact::Key;
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::charge::Source;
 use crate::code::{self, Code};
 use crate::dwarf::{Dwarf, Sections};
-use crate::engine::{wasmergo_engine, wasmergo_limits};
+use crate::engine::{HEADLESS, wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
+use crate::header::Header;
 use crate::live::ModuleCode;
+use crate::locations::Locations;
 use crate::meter::CELLS;
 use crate::metering::{Charges, Metering};
 use crate::prepare::{Notes, prepare};
 use crate::resource;
 use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
-use crate::{artifact, interrupt, perfmap, profile, types, validate};
+use crate::{embed, header, interrupt, perfmap, profile, types, validate};
 use std::sync::Arc;
 use wasmer::wasmparser::BinaryReaderError;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
@@ -29,6 +32,8 @@ pub(crate) struct Compiled {
     pub exports: Vec<ExportIndex>,
     pub notes: Notes,
     pub dwarf: Arc<Dwarf>,
+    /// Of a loaded module; wasmer has those of others.
+    pub locations: Option<Locations>,
     pub abi: Abi,
     /// Code outside of the module can call its references, or the other way round.
     pub shares_references: bool,
@@ -45,6 +50,17 @@ pub(crate) struct Compiled {
     _engine: Engine,
 }
 
+/// What a module is made of.
+pub(crate) struct Parts {
+    pub artifact: Arc<Artifact>,
+    pub notes: Notes,
+    pub debug: Sections,
+    pub locations: Option<Locations>,
+    pub wasmer_engine: Engine,
+    pub abi: Abi,
+    pub metered: bool,
+}
+
 impl Compiled {
     /// Compiles a valid binary, unless the flag is raised meanwhile.
     pub fn new(
@@ -53,6 +69,13 @@ impl Compiled {
         metering: Option<&Arc<Metering>>,
         stop: interrupt::Flag,
     ) -> Result<Arc<Self>, Error> {
+        // Before anything of the compilers, which is left out of such a build.
+        if HEADLESS {
+            return Err(Error::new(
+                wasmergo_error_kind::Unsupported,
+                "this build has no compilers: load artifacts (Engine.Deserialize) that a build with compilers has made",
+            ));
+        }
         let malformed = |error: BinaryReaderError| {
             Error::invalid(error.message(), error.offset() as usize, None)
         };
@@ -89,25 +112,28 @@ impl Compiled {
             true => Sections::default(),
             false => prepared.sections(),
         };
-        let metered = metering.is_some();
-        Ok(Self::with_artifact(
+        let parts = Parts {
             artifact,
             notes,
             debug,
+            locations: None,
             wasmer_engine,
-            engine,
-            metered,
-        ))
+            abi: Abi::from(engine.compiler),
+            metered: metering.is_some(),
+        };
+        Ok(Self::with(parts, engine))
     }
 
-    fn with_artifact(
-        artifact: Arc<Artifact>,
-        notes: Notes,
-        debug: Sections,
-        wasmer_engine: Engine,
-        engine: &wasmergo_engine,
-        metered: bool,
-    ) -> Arc<Self> {
+    pub fn with(parts: Parts, engine: &wasmergo_engine) -> Arc<Self> {
+        let Parts {
+            artifact,
+            notes,
+            debug,
+            locations,
+            wasmer_engine,
+            abi,
+            metered,
+        } = parts;
         let info = artifact.module_info();
         let exports = info.exports.values().copied().collect();
         let mut imported = notes
@@ -125,11 +151,12 @@ impl Compiled {
             shares_references,
             artifact,
             exports,
-            abi: Abi::from(engine.compiler),
+            abi,
             engine: forwards.then(|| engine.share()),
             tunables: engine.tunables(notes.tables.clone()),
             notes,
             dwarf: Dwarf::new(debug),
+            locations,
             limits: engine.limits,
             foreign: engine.options.runs_here().err().map(|error| error.message),
             metered,
@@ -172,6 +199,14 @@ impl Compiled {
         let after = starts.partition_point(|start| **start as usize <= pc);
         Some(*starts[after.checked_sub(1)?] as usize)
     }
+
+    /// The same as an index among the functions of the module, and how far in it the address lies.
+    pub fn place(&self, pc: usize) -> Option<(usize, usize)> {
+        let starts = self.artifact.finished_functions().values().as_slice();
+        let after = starts.partition_point(|start| **start as usize <= pc);
+        let index = after.checked_sub(1)?;
+        Some((index, pc - *starts[index] as usize))
+    }
 }
 
 impl Drop for Compiled {
@@ -184,7 +219,23 @@ impl Drop for Compiled {
 #[allow(non_camel_case_types)]
 pub struct wasmergo_module {
     pub(crate) compiled: Arc<Compiled>,
-    fingerprint: String,
+    /// What its artifacts say of it.
+    pub(crate) header: Header,
+    pub(crate) artifact_key: Option<Key>,
+}
+
+impl wasmergo_module {
+    pub(crate) fn new(
+        compiled: Arc<Compiled>,
+        header: Header,
+        engine: &wasmergo_engine,
+    ) -> Box<Self> {
+        Box::new(Self {
+            compiled,
+            header,
+            artifact_key: engine.artifact_key.clone(),
+        })
+    }
 }
 
 /// Translates the text format; binaries are copied as they are.
@@ -237,69 +288,12 @@ pub unsafe extern "C" fn wasmergo_module_compile(
         validate::validate(&binary, engine)?;
         let stop = unsafe { interrupt::Flag::new(stop) };
         let compiled = Compiled::new(&binary, engine, engine.metering.as_ref(), stop)?;
-        unsafe { write(out, compiled, engine) };
-        Ok(())
-    })
-}
-
-/// Loads what `wasmergo_module_serialize` of the same build made. Anything else is refused before wasmer sees it.
-///
-/// # Safety
-/// `bytes` holds `len` bytes, `out` is valid. The digest finds damage, not forgery: an artifact is machine code.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wasmergo_module_deserialize(
-    engine: &wasmergo_engine,
-    bytes: *const u8,
-    len: usize,
-    out: *mut *mut wasmergo_module,
-) -> wasmergo_bytes {
-    fallible(|| {
-        let payload = artifact::open(unsafe { borrow(bytes, len) }, &engine.fingerprint())?;
-        let damaged = || Error::new(wasmergo_error_kind::Incompatible, "truncated artifact");
-        resource::room_to_compile(payload.len())?;
-        let (notes, payload) = Notes::decode(payload).ok_or_else(damaged)?;
-        let (mut debug, payload) = Sections::decode(payload).ok_or_else(damaged)?;
-        if engine.drop_debug_info {
-            debug = Sections::default();
-        }
-        let wasmer_engine = engine.wasmer_engine(&Notes::default(), None)?;
-        let artifact = unsafe { wasmer_engine.deserialize(payload.to_vec().into())? };
-        crate::signature::SignatureTable::default()
-            .insert_all(artifact.module_info().signatures.values())?;
-        let metered = engine.metering.is_some();
-        let compiled =
-            Compiled::with_artifact(artifact, notes, debug, wasmer_engine, engine, metered);
-        unsafe { write(out, compiled, engine) };
-        Ok(())
-    })
-}
-
-unsafe fn write(out: *mut *mut wasmergo_module, compiled: Arc<Compiled>, engine: &wasmergo_engine) {
-    let module = wasmergo_module {
-        compiled,
-        fingerprint: engine.fingerprint(),
-    };
-    unsafe { out.write(Box::into_raw(Box::new(module))) };
-}
-
-/// The module as an artifact of this build.
-///
-/// # Safety
-/// `out` is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wasmergo_module_serialize(
-    module: &wasmergo_module,
-    out: *mut wasmergo_bytes,
-) -> wasmergo_bytes {
-    fallible(|| {
-        let payload = module
-            .compiled
-            .artifact
-            .serialize()
-            .map_err(|error| Error::new(wasmergo_error_kind::Unsupported, error.to_string()))?;
-        let debug = module.compiled.dwarf.sections().encode();
-        let payload = [module.compiled.notes.encode(), debug, payload].concat();
-        unsafe { out.write(artifact::seal(&payload, &module.fingerprint).into()) };
+        let header = Header {
+            cpu: header::names(compiled.artifact.cpu_features()),
+            ..Header::new(engine, embed::digest(&binary)?)
+        };
+        let module = wasmergo_module::new(compiled, header, engine);
+        unsafe { out.write(Box::into_raw(module)) };
         Ok(())
     })
 }

@@ -10,8 +10,10 @@
 
 use crate::dwarf::Sections;
 use crate::element::{self, GlobalElement};
+use crate::embed;
 use crate::results::ImportWithResults;
 use crate::table::FixedTable;
+use shared_buffer::OwnedBuffer;
 use std::borrow::Cow;
 use wasmer::wasmparser::{
     BinaryReaderError, ExternalKind, Operator, Parser, Payload, RefType, TypeRef,
@@ -33,7 +35,7 @@ impl Prepared<'_> {
         Sections {
             code: self.code,
             all: all
-                .map(|(name, data)| (name.to_string(), data.to_vec()))
+                .map(|(name, data)| (name.to_string(), data.to_vec().into()))
                 .collect(),
         }
     }
@@ -50,7 +52,7 @@ pub(crate) struct Notes {
     /// The imported functions with several results that the compiler cannot import as they are.
     pub results: Vec<ImportWithResults>,
     /// The custom sections, without the debug information that follows the code.
-    pub sections: Vec<(String, Vec<u8>)>,
+    pub sections: Vec<(String, OwnedBuffer)>,
 }
 
 impl Notes {
@@ -91,7 +93,7 @@ impl Notes {
         let contents = self
             .sections
             .iter()
-            .flat_map(|(name, contents)| [name.as_bytes(), contents]);
+            .flat_map(|(name, contents)| [name.as_bytes(), &contents[..]]);
         for bytes in contents {
             out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             out.extend_from_slice(bytes);
@@ -99,14 +101,14 @@ impl Notes {
         out
     }
 
-    /// The notes at the beginning of the bytes, and the rest.
-    pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    /// The notes at the beginning of the bytes, which they go on using, and where the rest begins.
+    pub fn decode(bytes: &OwnedBuffer) -> Option<(Self, usize)> {
         fn number(rest: &mut &[u8]) -> Option<u32> {
             let (head, tail) = rest.split_first_chunk()?;
             *rest = tail;
             Some(u32::from_le_bytes(*head))
         }
-        let mut rest = bytes;
+        let mut rest = &bytes[..];
         let start = Some(number(&mut rest)?).filter(|start| *start != u32::MAX);
         let mut tables = Vec::new();
         for _ in 0..number(&mut rest)? {
@@ -141,11 +143,11 @@ impl Notes {
         for _ in 0..number(&mut rest)? {
             let mut take = || {
                 let len = number(&mut rest)?;
-                let (head, tail) = rest.split_at_checked(len as usize)?;
-                rest = tail;
-                Some(head.to_vec())
+                let at = bytes.len() - rest.len();
+                (_, rest) = rest.split_at_checked(len as usize)?;
+                Some(bytes.slice(at..at + len as usize))
             };
-            sections.push((String::from_utf8(take()?).ok()?, take()?));
+            sections.push((String::from_utf8(take()?.to_vec()).ok()?, take()?));
         }
         let notes = Self {
             start,
@@ -155,7 +157,7 @@ impl Notes {
             results,
             sections,
         };
-        Some((notes, rest))
+        Some((notes, bytes.len() - rest.len()))
     }
 }
 
@@ -230,13 +232,15 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
         let end = range.end as usize;
         let mut keep = true;
         if let Payload::CustomSection(section) = &payload {
-            if !after_code || !section.name().starts_with(".debug_") {
+            if section.name() == embed::SECTION {
+                keep = false; // compiled code, perhaps of this very module
+            } else if !after_code || !section.name().starts_with(".debug_") {
                 let (name, contents) = (section.name().to_string(), section.data().to_vec());
-                notes.sections.push((name, contents));
+                notes.sections.push((name, contents.into()));
             } else if Sections::is_wanted(section.name()) {
                 debug.push((section.name(), section.data()));
             }
-            keep = !after_code || section.name() == "name";
+            keep &= !after_code || section.name() == "name";
         }
         if keep {
             kept.push(position..end);
@@ -365,8 +369,9 @@ mod tests {
         assert_eq!(notes.tables, [FixedTable { index: 1, size: 4 }]);
         let mut bytes = notes.encode();
         bytes.push(7);
-        assert_eq!(Notes::decode(&bytes), Some((notes, &[7u8][..])));
-        assert_eq!(Notes::decode(&bytes[..9]), None);
+        let (len, bytes) = (bytes.len() - 1, OwnedBuffer::from(bytes));
+        assert_eq!(Notes::decode(&bytes), Some((notes, len)));
+        assert_eq!(Notes::decode(&bytes.slice(..9)), None);
     }
 
     #[test]

@@ -62,6 +62,12 @@ pub(crate) fn room_to_compile(len: usize) -> Result<(), Error> {
     has_room(wanted).map_err(|error| exhausted("compile", &error, wanted))
 }
 
+/// Whether an artifact of this size can be loaded.
+pub(crate) fn room_to_load(len: usize) -> Result<(), Error> {
+    let wanted = (64 << 20) + 4 * len;
+    has_room(wanted).map_err(|error| exhausted("load", &error, wanted))
+}
+
 /// The error of kind `Resource` for what cannot be done.
 #[cold]
 pub(crate) fn exhausted(what: &str, error: &io::Error, wanted: usize) -> Error {

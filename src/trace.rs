@@ -56,9 +56,9 @@ pub(crate) fn of_trap(trap: &Trap) -> (Trace, Option<TrapCode>) {
             signal_trap,
             backtrace,
         } => {
-            let frames = FRAME_INFO.read().unwrap_or_else(PoisonError::into_inner);
-            let known = frames.lookup_trap_info(*pc).map(|info| info.trap_code);
-            let code = known.or(*signal_trap).unwrap_or(TrapCode::StackOverflow);
+            let code = trap_code(*pc)
+                .or(*signal_trap)
+                .unwrap_or(TrapCode::StackOverflow);
             (backtrace, Some(*pc), Some(code))
         }
     };
@@ -101,6 +101,12 @@ impl Builder {
         }
         let (mut module_offset, mut function_offset) =
             (info.module_offset() as u32, info.func_offset() as u32);
+        if let Some(locations) = &module.locations {
+            let (function, offset) = module.place(pc)?;
+            let found = locations.find(function, offset)?;
+            module_offset = found.instruction;
+            function_offset = found.instruction.wrapping_sub(found.function);
+        }
         if module_offset == u32::MAX {
             // Code that stands for no instruction: where the function begins is known.
             (module_offset, function_offset) = (module_offset.wrapping_sub(function_offset), 0);
@@ -157,6 +163,20 @@ impl Deref for Met<'_> {
             Self::Dying(module) => module,
         }
     }
+}
+
+/// Why the code at the address traps.
+fn trap_code(pc: usize) -> Option<TrapCode> {
+    let known = FRAME_INFO
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .lookup_trap_info(pc);
+    if let Some(known) = known {
+        return Some(known.trap_code);
+    }
+    let module = code::module(code::find(pc)?)?;
+    let (function, offset) = module.place(pc)?;
+    module.locations.as_ref()?.trap(function, offset)
 }
 
 /// What wasmer knows of an address in compiled code.

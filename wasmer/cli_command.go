@@ -35,7 +35,7 @@ type cliOption struct {
 // nothing about it.
 func cliCommands() []*cliCommand {
 	return []*cliCommand{
-		cliRunCommand(), cliInspectCommand(), cliValidateCommand(), cliWat2WasmCommand(), cliCompletionCommand(),
+		cliRunCommand(), cliCompileCommand(), cliInspectCommand(), cliValidateCommand(), cliWat2WasmCommand(), cliCompletionCommand(),
 		{name: "version", summary: "show the versions of what this is made of", do: (*cli).version},
 		{name: "help", operand: "[COMMAND]", summary: "explain the commands", do: (*cli).help},
 	}
@@ -151,12 +151,13 @@ func (o *cliOption) short() string {
 
 func cliOverview() string {
 	var b strings.Builder
-	b.WriteString("wasmer-go runs, inspects, validates and translates WebAssembly modules.\n\nCommands:\n")
+	b.WriteString("wasmer-go runs, compiles, inspects, validates and translates WebAssembly modules.\n\nCommands:\n")
 	for _, command := range cliCommands() {
 		fmt.Fprintf(&b, "  %-30s %s\n", command.usage(), command.summary)
 	}
 	b.WriteString(`
-FILE is a .wasm binary or .wat text, told apart by its content; - reads stdin.
+FILE is a .wasm binary, .wat text or what compile has made, told apart by its content;
+- reads stdin.
 wasmer-go help COMMAND tells more.
 
 Exit status: that of the guest; 1 the operation failed, 2 wrong usage, 124 the time

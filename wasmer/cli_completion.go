@@ -89,7 +89,9 @@ func (o *cliOption) completion(shell cliByShell) string {
 		if o.name == "env" {
 			return shell.variable
 		}
-	case "OUT":
+	case "FORMAT":
+		return fmt.Sprintf(shell.words, "wasm native")
+	case "OUT", "FILE":
 		return shell.file
 	}
 	return shell.nothing

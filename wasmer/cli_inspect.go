@@ -28,6 +28,9 @@ func (c *cli) inspect(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if isArtifact(wasm) {
+		return c.inspectArtifact(wasm)
+	}
 	module, err := Inspect(wasm)
 	if err != nil {
 		return c.explainInvalid(wasm, err)
@@ -67,6 +70,9 @@ func (c *cli) writeText(module *ModuleInfo) {
 		if len(section.rows) > 0 {
 			c.out.WriteString(cliTable(section.rows) + "\n")
 		}
+	}
+	for _, artifact := range embeddedArtifacts(module) {
+		c.out.WriteString("\ncompiled code:\n" + cliTable(artifactRows(artifact)) + "\n")
 	}
 }
 
@@ -161,7 +167,12 @@ func (c *cli) writeJSON(module *ModuleInfo) error {
 		Imports  []cliExtern `json:"imports"`
 		Exports  []cliExtern `json:"exports"`
 		Memories []cliExtern `json:"memories"`
-	}{module.Name(), []cliExtern{}, []cliExtern{}, []cliExtern{}}
+		// Artifacts are those embedded in the module.
+		Artifacts []cliArtifact `json:"artifacts,omitempty"`
+	}{Name: module.Name(), Imports: []cliExtern{}, Exports: []cliExtern{}, Memories: []cliExtern{}}
+	for _, artifact := range embeddedArtifacts(module) {
+		out.Artifacts = append(out.Artifacts, newCLIArtifact(artifact))
+	}
 	for _, i := range module.Imports() {
 		out.Imports = append(out.Imports, newCLIExtern(&i.Module, i.Name, i.Type))
 	}
@@ -173,6 +184,10 @@ func (c *cli) writeJSON(module *ModuleInfo) error {
 			out.Memories = append(out.Memories, e)
 		}
 	}
+	return c.writeIndented(out)
+}
+
+func (c *cli) writeIndented(out any) error {
 	encoder := json.NewEncoder(&c.out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")

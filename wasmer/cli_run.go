@@ -19,6 +19,8 @@ func cliRunCommand() *cliCommand {
 			{name: "invoke", value: "NAME", summary: "call this exported function in place of _start"},
 			{name: "compiler", value: "COMPILER", summary: "the compiler, if this build has it: cranelift, singlepass, llvm"},
 			{name: "cache", value: "DIR", summary: "keep compiled modules in a folder, which must be trusted:\nit holds machine code"},
+			{name: "trust-embedded", summary: "use machine code that FILE holds in a section, whoever has put it there"},
+			cliKeyOption("load code that is sealed with this secret, and no other"),
 			{name: "timeout", value: "DURATION", summary: "stop after this time, compilation included: 10, 1.5s, 2m"},
 			{name: "cost-limit", value: "N", summary: "end the guest before it executes more than so many instructions"},
 			{name: "metering", value: "MODE", summary: "print how many instructions were executed on stderr;\n" +
@@ -40,6 +42,9 @@ const cliRunNotes = `
 Options come before FILE. What follows FILE are the guest's arguments, after an
 optional --; the guest's name is the last part of FILE. With --invoke they are the
 function's. If FILE is no program, for it exports no _start, options may follow it too.
+
+A FILE that compile has made is machine code, and can do what this command can: run what
+you trust, or use --key. It brings the compiler's options, which need not be repeated.
 
 The guest has WASI preview 1 and the streams of this command, and nothing of the host
 but what options give it. If FILE is - its stdin is empty.
@@ -64,6 +69,7 @@ const cliRunExamples = `
   wasmer-go run --invoke sum math.wasm 5 37
   wasmer-go run math.wasm --invoke sum 5 37
   wasmer-go run --compiler singlepass --cache ~/.cache/wasm app.wasm
+  wasmer-go run app.wasmer
   wasmer-go run --profile app.pprof app.wasm; go tool pprof -top app.pprof
 `
 
@@ -72,15 +78,15 @@ func (c *cli) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if isArtifact(wasm) {
+		return c.runArtifact(ctx, wasm)
+	}
 	info, err := Inspect(wasm)
 	if err != nil {
 		return c.explainInvalid(wasm, err)
 	}
-	if _, program := info.positions["_start"]; !program && !c.has("invoke") {
-		c.library = true
-		if err := c.parse(c.rest); err != nil {
-			return err
-		}
+	if err := c.readLibrary(info); err != nil {
+		return err
 	}
 	stop, err := c.limitTime()
 	if err != nil {
@@ -106,6 +112,15 @@ func (c *cli) run(ctx context.Context) error {
 		return end(err)
 	}
 	return end(c.runTask(ctx, module, task))
+}
+
+// readLibrary reads the options that may follow a file that is no program.
+func (c *cli) readLibrary(info *ModuleInfo) error {
+	if _, program := info.positions["_start"]; program || c.has("invoke") {
+		return nil
+	}
+	c.library = true
+	return c.parse(c.rest)
 }
 
 // cliTask is what is to be done with a module: a function, with what it is given.

@@ -20,6 +20,10 @@ func (c *cli) engineConfig(compiler Compiler) (EngineConfig, error) {
 	if err := c.codeOptions(&config); err != nil {
 		return config, err
 	}
+	config.TrustEmbeddedCode = c.has("trust-embedded")
+	if config.ArtifactKey, err = c.artifactKey(); err != nil {
+		return config, err
+	}
 	config.Metering, err = c.metering()
 	if c.has("stats") && config.Metering.Mode == MeteringOff {
 		config.Metering.Mode = MeteringBlock

@@ -69,7 +69,8 @@ func TestCLIHelpIsPrintedToStdout(t *testing.T) {
 	require.Equal(t, overview, cliExecute("", "--help"))
 	require.Equal(t, cliResult{2, "", overview.stdout}, cliExecute(""), "no command")
 	for command, options := range map[string]string{
-		"run":     "dir env inherit-env invoke compiler cache timeout cost-limit metering stats log-level stub-unknown profile perf-map O target cpu canonicalize-nans verify-ir dump-ir compile-threads",
+		"run":     "dir env inherit-env invoke compiler cache trust-embedded key timeout cost-limit metering stats log-level stub-unknown profile perf-map O target cpu canonicalize-nans verify-ir dump-ir compile-threads",
+		"compile": "o format compiler O target cpu canonicalize-nans verify-ir dump-ir compile-threads metering key",
 		"inspect": "json", "validate": "", "wat2wasm": "o", "completion": "", "version": "", "help": "",
 	} {
 		require.Contains(t, overview.stdout, "\n  "+command+" ")

@@ -1,6 +1,7 @@
 package wasmer
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -113,6 +114,15 @@ type EngineConfig struct {
 	// DropDebugInfo leaves out the debug information (DWARF) of modules, which often is most of a binary. Then stack traces
 	// have no lines, and artifacts are smaller.
 	DropDebugInfo bool
+	// ArtifactKey is a secret of at least 16 bytes, for artifacts that come from where others may write. Those that the engine
+	// makes carry a message authentication code (HMAC-SHA256) by it, and it loads no others: of another key or none they are
+	// ErrIncompatible, as are those with a key for an engine without one. The engine keeps a copy.
+	ArtifactKey []byte
+	// TrustEmbeddedCode has Compile use machine code that it finds inside of a module, see Module.Embed, without an ArtifactKey:
+	// then whoever makes the module may do all that the process may. With an ArtifactKey, code by that is used in any case, and no
+	// other. Code that is not trusted, is damaged, or was made from another module, by another version or with other options
+	// than this engine's, is ignored, and the module compiled.
+	TrustEmbeddedCode bool
 	// MeasureTime has the times measured that guests and host functions take: see InstanceStats. It costs each call of either
 	// 0.1 to 0.2 µs.
 	MeasureTime bool
@@ -183,15 +193,17 @@ type Engine struct {
 // NewEngine makes an engine. Close frees it with all that it has made.
 func NewEngine(config EngineConfig) (*Engine, error) {
 	if config.Compiler == DefaultCompiler {
-		compilers := Compilers()
-		if len(compilers) == 0 {
-			return nil, fmt.Errorf("%w: engine: this build has no compiler", ErrUnsupported)
-		}
-		config.Compiler = compilers[0]
+		if compilers := Compilers(); len(compilers) > 0 {
+			config.Compiler = compilers[0]
+		} // else it loads artifacts
 	}
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	if n := len(config.ArtifactKey); n > 0 && n < minArtifactKey {
+		return nil, fmt.Errorf("wasmer: engine: ArtifactKey has %d bytes, must have %d or more", n, minArtifactKey)
+	}
+	config.ArtifactKey = bytes.Clone(config.ArtifactKey)
 	metering, err := config.Metering.check()
 	if err != nil {
 		return nil, err
@@ -207,7 +219,7 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
 		StackSize: uint64(config.StackSize), BoundedMemories: config.Memories == BoundedMemories,
 		TotalMemoryPages: uint64(config.MaxTotalMemoryPages),
-		DropDebugInfo:    config.DropDebugInfo, Metering: metering.ffi(),
+		DropDebugInfo:    config.DropDebugInfo, Metering: metering.ffi(), ArtifactKey: config.ArtifactKey,
 	}
 	if config.Features.unknown() {
 		return nil, fmt.Errorf("%w: engine: EngineConfig.Features holds a feature that is not known here", ErrUnsupported)
@@ -283,6 +295,11 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 			e.account.tellModule(ctx, opCompile, len(wasm), 0, nil, err)
 			return nil, err
 		}
+		if e.config.trustsEmbedded() {
+			if module, err := e.loadEmbedded(ctx, wasm); module != nil || err != nil {
+				return module, err
+			}
+		}
 	}
 	return e.newModule(ctx, opCompile, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
 		if ctx == nil || ctx.Done() == nil {
@@ -292,13 +309,6 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 		defer context.AfterFunc(ctx, func() { stop.Store(1) })()
 		return engine.Compile(wasm, stop)
 	})
-}
-
-// Deserialize loads what Module.Serialize of the same build, compiler and kind of CPU made; anything else is refused
-// with ErrIncompatible. The artifact is machine code: its digest finds damage, not forgery, so load only what you
-// trust.
-func (e *Engine) Deserialize(ctx context.Context, artifact []byte) (*Module, error) {
-	return e.newModule(ctx, opDeserialize, artifact, (*ffi.Engine).Deserialize)
 }
 
 func (e *Engine) newModule(ctx context.Context, op string, input []byte,
@@ -380,15 +390,6 @@ func Compile(wasm []byte) (*Module, error) {
 		return nil, err
 	}
 	return engine.Compile(context.Background(), wasm)
-}
-
-// DeserializeModule loads an artifact with the default engine, as Engine.Deserialize does.
-func DeserializeModule(artifact []byte) (*Module, error) {
-	engine, err := defaultEngine()
-	if err != nil {
-		return nil, err
-	}
-	return engine.Deserialize(context.Background(), artifact)
 }
 
 // Wat2Wasm translates the text format to the binary format. A binary is returned as it is.

@@ -67,17 +67,6 @@ func (m *Module) InstantiateWithImports(imports *Imports) (*Instance, error) {
 	return instance, nil
 }
 
-// Serialize makes an artifact that Engine.Deserialize of the same build loads without compiling.
-func (m *Module) Serialize() ([]byte, error) {
-	ptr, err := m.use()
-	if err != nil {
-		return nil, err
-	}
-	defer m.handle.release()
-	artifact, err := ptr.Serialize()
-	return artifact, translate("serialize", err)
-}
-
 func (m *Module) use() (*ffi.Module, error) {
 	if m == nil {
 		return nil, ErrClosed

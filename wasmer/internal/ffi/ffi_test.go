@@ -46,7 +46,7 @@ func TestEmptySlicesAreNotLookedAt(t *testing.T) {
 			if module, err := engine.Compile(empty, nil); module != nil || err == nil {
 				t.Errorf("Compile: %v, %v", module, err)
 			}
-			if module, err := engine.Deserialize(empty); module != nil || err == nil {
+			if module, err := engine.Deserialize(empty, true); module != nil || err == nil {
 				t.Errorf("Deserialize: %v, %v", module, err)
 			}
 			if wasm, err := Wat2Wasm(empty); err == nil && len(wasm) == 0 {

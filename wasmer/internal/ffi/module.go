@@ -37,6 +37,7 @@ type EngineConfig struct {
 	Metering                   Metering
 	DropDebugInfo              bool
 	TotalMemoryPages           uint64
+	ArtifactKey                []byte
 }
 
 // DefaultFeatures stands for the compiler's.
@@ -67,6 +68,12 @@ func NewEngine(options EngineConfig) (*Engine, error) {
 		},
 		drop_debug_info: C.bool(options.DropDebugInfo),
 	}
+	if key := options.ArtifactKey; len(key) > 0 {
+		var pinner runtime.Pinner
+		defer pinner.Unpin()
+		pinner.Pin(&key[0])
+		config.artifact_key, config.artifact_key_len = (*C.uint8_t)(&key[0]), C.size_t(len(key))
+	}
 	var out *C.wasmergo_engine
 	if err := err(C.wasmergo_engine_new(&config, unsafe.SliceData(costs), C.size_t(len(costs)), &out)); err != nil {
 		return nil, err
@@ -91,25 +98,6 @@ func (e *Engine) Compile(wasm []byte, stop *atomic.Uint32) (*Module, error) {
 		return nil, err
 	}
 	return (*Module)(unsafe.Pointer(out)), nil
-}
-
-// Deserialize makes a module from an artifact, to be freed by Delete.
-func (e *Engine) Deserialize(artifact []byte) (*Module, error) {
-	var out *C.wasmergo_module
-	data, size := borrow(artifact)
-	if err := err(C.wasmergo_module_deserialize(e.c(), data, size, &out)); err != nil {
-		return nil, err
-	}
-	return (*Module)(unsafe.Pointer(out)), nil
-}
-
-// Serialize makes an artifact.
-func (m *Module) Serialize() ([]byte, error) {
-	var out C.wasmergo_bytes
-	if err := err(C.wasmergo_module_serialize(m.c(), &out)); err != nil {
-		return nil, err
-	}
-	return takeBytes(out), nil
 }
 
 // Describe encodes name, imports and exports.

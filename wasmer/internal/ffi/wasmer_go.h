@@ -170,13 +170,17 @@ typedef uint32_t wasmergo_error_kind;
 #endif // __STDC_VERSION__ >= 202311L
 
 /*
- The compilers. A build has at least one.
+ The compilers.
  */
 enum wasmergo_compiler
 #if __STDC_VERSION__ >= 202311L
   : uint32_t
 #endif // __STDC_VERSION__ >= 202311L
  {
+  /*
+   No compiler: the engine loads artifacts.
+   */
+  WASMERGO_COMPILER_NONE = 0,
   WASMERGO_COMPILER_CRANELIFT = 1,
   WASMERGO_COMPILER_SINGLEPASS = 2,
   WASMERGO_COMPILER_LLVM = 3,
@@ -385,6 +389,11 @@ typedef struct {
    Modules are kept without debug information.
    */
   bool drop_debug_info;
+  /*
+   The secret that artifacts are made with and must be made with; none if it is empty.
+   */
+  const uint8_t *artifact_key;
+  size_t artifact_key_len;
 } wasmergo_engine_config;
 
 /*
@@ -502,6 +511,28 @@ typedef Trace wasmergo_trace;
  `bytes` comes from this library and is not used again.
  */
 void wasmergo_bytes_delete(wasmergo_bytes bytes);
+
+/*
+ Puts the module's artifact into a custom section of the module that it was made from, in binary or text format.
+
+ # Safety
+ `bytes` holds `len` bytes, `out` is valid.
+ */
+wasmergo_bytes wasmergo_module_embed(const wasmergo_module *module,
+                                     const uint8_t *bytes,
+                                     size_t len,
+                                     wasmergo_bytes *out);
+
+/*
+ Where the artifacts are that are embedded in a binary, and were made from it by what they say: offset u64, length u64 each.
+ What cannot be read has none.
+
+ # Safety
+ `bytes` holds `len` bytes, `out` is valid.
+ */
+wasmergo_bytes wasmergo_module_embedded(const uint8_t *bytes,
+                                        size_t len,
+                                        wasmergo_bytes *out);
 
 /*
  Whether this build contains the compiler.
@@ -740,6 +771,59 @@ void wasmergo_code_count_read(const wasmergo_code_count *count, wasmergo_code *o
 void wasmergo_code_count_delete(wasmergo_code_count *count);
 
 /*
+ Loads what `wasmergo_module_serialize` of the same build made. Anything else is refused before wasmer sees it, if that is
+ to be verified: else only what the header says.
+
+ # Safety
+ `bytes` holds `len` bytes, `out` is valid. The digest finds damage, not forgery: an artifact is machine code.
+ */
+wasmergo_bytes wasmergo_module_deserialize(const wasmergo_engine *engine,
+                                           const uint8_t *bytes,
+                                           size_t len,
+                                           bool verify,
+                                           wasmergo_module **out);
+
+/*
+ As `wasmergo_module_deserialize`, from a file, which is mapped; one that must have a key is read, for whoever can change a
+ mapped file can do so after it was verified. The caller closes the descriptor.
+
+ # Safety
+ `file` is an open file, `out` is valid. What is mapped does not change as long as the module, or what it has made, lives.
+ */
+wasmergo_bytes wasmergo_module_deserialize_file(const wasmergo_engine *engine,
+                                                int32_t file,
+                                                bool verify,
+                                                wasmergo_module **out);
+
+/*
+ The module as an artifact of this build.
+
+ # Safety
+ `out` is valid.
+ */
+wasmergo_bytes wasmergo_module_serialize(const wasmergo_module *module, wasmergo_bytes *out);
+
+/*
+ Writes the module as an artifact of this build. The caller closes the descriptor.
+
+ # Safety
+ `file` is an open file.
+ */
+wasmergo_bytes wasmergo_module_write(const wasmergo_module *module, int32_t file);
+
+/*
+ What an artifact says of itself, encoded: version, build, compiler, target, CPU features, level u32,
+ canonical u8, features u64, bounded u8,
+ metering, digest of the module, keyed u8, size of the payload u64. Of the artifact its header alone is verified.
+
+ # Safety
+ `bytes` holds `len` bytes, `out` is valid.
+ */
+wasmergo_bytes wasmergo_artifact_inspect(const uint8_t *bytes,
+                                         size_t len,
+                                         wasmergo_bytes *out);
+
+/*
  Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most, and counts as one of the
  engine, if that is not null.
 
@@ -816,25 +900,6 @@ wasmergo_bytes wasmergo_module_compile(const wasmergo_engine *engine,
                                        size_t len,
                                        const uint32_t *stop,
                                        wasmergo_module **out);
-
-/*
- Loads what `wasmergo_module_serialize` of the same build made. Anything else is refused before wasmer sees it.
-
- # Safety
- `bytes` holds `len` bytes, `out` is valid. The digest finds damage, not forgery: an artifact is machine code.
- */
-wasmergo_bytes wasmergo_module_deserialize(const wasmergo_engine *engine,
-                                           const uint8_t *bytes,
-                                           size_t len,
-                                           wasmergo_module **out);
-
-/*
- The module as an artifact of this build.
-
- # Safety
- `out` is valid.
- */
-wasmergo_bytes wasmergo_module_serialize(const wasmergo_module *module, wasmergo_bytes *out);
 
 /*
  Name, imports and exports with types, encoded: `name, { module, name, type }*, { name, type }*`, counts before lists.
