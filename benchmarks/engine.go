@@ -9,6 +9,8 @@ type rival struct {
 	// interpreted marks a rival that only takes part in the light computations.
 	interpreted bool
 	open        func(setup) (engine, error)
+	// slow marks a rival that takes minutes to compile a large program.
+	slow bool
 	// lacksSIMD marks a rival that takes no part where a program has SIMD.
 	lacksSIMD bool
 	// filesOnly marks a rival that can give a guest's standard streams files only, not readers and writers of Go.
@@ -23,6 +25,8 @@ type setup struct {
 	hosts hosts
 	// allCores has it compile on all cores, not on one.
 	allCores bool
+	// cache is a folder where it keeps what it compiles, and looks for it; empty for none.
+	cache string
 }
 
 // hosts are Go functions by the name under which guests import them from the namespace "env".
@@ -39,6 +43,12 @@ type engine interface {
 	// provideWASI lets modules import WASI.
 	provideWASI() error
 	close() error
+}
+
+// A filer is an engine that can load a module from a file that such an engine has made of it.
+type filer interface {
+	save(m module, name string) error
+	load(name string) (module, error)
 }
 
 type module interface {

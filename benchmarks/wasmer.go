@@ -23,6 +23,7 @@ func wasmerRivals() []rival {
 		rivals = append(rivals, rival{
 			name:      c.name,
 			open:      func(s setup) (engine, error) { return openWasmer(wasmer.EngineConfig{Compiler: c.compiler}, s) },
+			slow:      c.compiler == wasmer.LLVM,
 			lacksSIMD: !wasmer.DefaultFeatures(c.compiler).Has(wasmer.FeatureSIMD),
 			hostForms: []hostForm{
 				{"Func", addOne},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 
 	"github.com/bytecodealliance/wasmtime-go/v39"
 )
@@ -34,6 +35,11 @@ type wasmtimeEngine struct {
 func openWasmtime(s setup) (engine, error) {
 	config := wasmtime.NewConfig()
 	config.SetParallelCompilation(s.allCores)
+	if s.cache != "" {
+		if err := wasmtimeCache(config, s.cache); err != nil {
+			return nil, err
+		}
+	}
 	e := &wasmtimeEngine{engine: wasmtime.NewEngineWithConfig(config)}
 	e.linker = wasmtime.NewLinker(e.engine)
 	i32 := []*wasmtime.ValType{wasmtime.NewValType(wasmtime.KindI32)}
@@ -49,6 +55,32 @@ func openWasmtime(s setup) (engine, error) {
 		}
 	}
 	return e, nil
+}
+
+// wasmtimeCache writes the file by which alone a cache is asked for.
+func wasmtimeCache(config *wasmtime.Config, folder string) error {
+	name := filepath.Join(folder, "config.toml")
+	text := fmt.Sprintf("[cache]\ndirectory = %q\n", filepath.Join(folder, "entries"))
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return config.CacheConfigLoad(name)
+}
+
+func (e *wasmtimeEngine) save(m module, name string) error {
+	artifact, err := m.(*wasmtimeModule).module.Serialize()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, artifact, 0o600)
+}
+
+func (e *wasmtimeEngine) load(name string) (module, error) {
+	m, err := wasmtime.NewModuleDeserializeFile(e.engine, name)
+	if err != nil {
+		return nil, err
+	}
+	return &wasmtimeModule{e, m}, nil
 }
 
 func (e *wasmtimeEngine) compile(wasm []byte) (module, error) {

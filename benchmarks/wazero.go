@@ -36,11 +36,20 @@ type wazeroEngine struct {
 	runtime wazero.Runtime
 	// compiling is a context that tells on how many cores to compile.
 	compiling context.Context
+	cache     wazero.CompilationCache // nil without
 }
 
 func openWazero(config wazero.RuntimeConfig, s setup) (engine, error) {
 	ctx := context.Background()
-	e := wazeroEngine{wazero.NewRuntimeWithConfig(ctx, config), ctx}
+	e := wazeroEngine{compiling: ctx}
+	if s.cache != "" {
+		cache, err := wazero.NewCompilationCacheWithDir(s.cache)
+		if err != nil {
+			return nil, err
+		}
+		e.cache, config = cache, config.WithCompilationCache(cache)
+	}
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	if s.allCores {
 		e.compiling = experimental.WithCompilationWorkers(ctx, runtime.NumCPU())
 	}
@@ -80,7 +89,13 @@ func (e wazeroEngine) provideWASI() error {
 	return err
 }
 
-func (e wazeroEngine) close() error { return e.runtime.Close(context.Background()) }
+func (e wazeroEngine) close() error {
+	err := e.runtime.Close(context.Background())
+	if e.cache != nil {
+		err = errors.Join(err, e.cache.Close(context.Background()))
+	}
+	return err
+}
 
 type wazeroModule struct {
 	runtime wazero.Runtime
