@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 type machine struct {
 	date, cpu, platform, load, goVersion string
 	library, wazero, wasmtime            string
+	cCompilers                           string
 	cores                                int
 }
 
@@ -25,6 +27,9 @@ func describe(folder string) machine {
 		library:   revision(folder),
 		wazero:    moduleVersion(folder, "github.com/tetratelabs/wazero"),
 		wasmtime:  moduleVersion(folder, "github.com/bytecodealliance/wasmtime-go/v39"),
+		cCompilers: strings.Join([]string{
+			nativeCC + " " + firstLine("cc", "--version"), nativeClang + " " + firstLine("clang", "--version"), "flags " + flags(folder),
+		}, "; "),
 	}
 }
 
@@ -58,6 +63,24 @@ func moduleVersion(folder, path string) string {
 		return unknown
 	}
 	return version
+}
+
+func firstLine(name string, args ...string) string {
+	printed, err := output("", name, args...)
+	if err != nil {
+		return unknown
+	}
+	line, _, _ := strings.Cut(printed, "\n")
+	return line
+}
+
+// flags are what all C is compiled with.
+func flags(folder string) string {
+	text, err := os.ReadFile(filepath.Join(folder, "..", "testdata", "compute", "flags"))
+	if err != nil {
+		return unknown
+	}
+	return "`" + strings.TrimSpace(string(text)) + "`"
 }
 
 // revision is the commit that the library is built from: its version is always v0.0.0 here.

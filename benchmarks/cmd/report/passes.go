@@ -59,7 +59,7 @@ func runPasses(folder string, o options) (printed []byte, failed error) {
 	for n := range o.count {
 		fmt.Fprintf(os.Stderr, "pass %d of %d\n", n+1, o.count)
 		pass := exec.Command(binary, o.args()...)
-		pass.Dir, pass.Env, pass.Stderr = folder, environment(), os.Stderr
+		pass.Dir, pass.Stderr = folder, os.Stderr
 		pass.Stdout = io.MultiWriter(&buffer, os.Stderr)
 		if err := pass.Run(); err != nil {
 			// What did run is still worth its report.
@@ -67,17 +67,6 @@ func runPasses(folder string, o options) (printed []byte, failed error) {
 		}
 	}
 	return buffer.Bytes(), failed
-}
-
-const compilerThreads = "RAYON_NUM_THREADS"
-
-// environment holds the Rust compilers to one core, as -test.cpu does the Go one, unless the user has decided.
-func environment() []string {
-	env := os.Environ()
-	if _, decided := os.LookupEnv(compilerThreads); !decided {
-		env = append(env, compilerThreads+"=1")
-	}
-	return env
 }
 
 func output(folder, name string, args ...string) (string, error) {

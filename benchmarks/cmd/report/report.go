@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +14,7 @@ const (
 	perHostCall = "ns/hostcall"
 	allocsPerOp = "allocs/op"
 	wasmBytes   = "wasm-bytes"
+	megabytes   = "MB/s"
 	amount      = "amount"
 )
 
@@ -26,6 +26,8 @@ type group struct {
 	name, about, row, unit string
 	// references are the columns of ratios: this row's time in that of the reference, so that below 1 is faster.
 	references []reference
+	// rated groups tell how much they did in a second.
+	rated bool
 }
 
 type reference struct {
@@ -36,6 +38,7 @@ type reference struct {
 var (
 	toRivals    = []reference{sameRowOf("wazero-compiler"), sameRowOf("wasmtime")}
 	toNative    = append(slices.Clone(toRivals), sameRowOf(native))
+	toC         = append(slices.Clone(toRivals), sameRowOf(nativeCC), sameRowOf(nativeClang))
 	toYardstick = []reference{{yardstick.runtime, func(key) key { return yardstick }}}
 )
 
@@ -44,16 +47,32 @@ func sameRowOf(runtime string) reference {
 }
 
 var groups = []group{
-	{"Compute", "Compiled code alone: module and instance are made before.", "program", perOp, toRivals},
-	{"EndToEnd", "Compile, instantiate, call and close, each time.", "program", perOp, toRivals},
-	{"Compile", "Compile and close.", "program", perOp, toRivals},
-	{"Instantiate", "Make and close an instance of a compiled module.", "module", perOp, toRivals},
-	{"Call", "`sum(5, 37)` in each form of the API.", "form", perOp, toYardstick},
-	{"HostCall", "A Go function that a guest calls. Allocations are those of 1000 calls.", "form", perHostCall, toYardstick},
 	{
-		"WASI", "`fd_write` of 12 bytes and the clocks: one call, allocations those of 1,000,000. `start`: from the instance " +
+		name: "Compute", row: "program", unit: perOp, references: toC,
+		about: "Compiled code alone: module and instance are made before. `_simd` programs are compiled with SIMD; native code of " +
+			"the others is not vectorized.",
+	},
+	{name: "EndToEnd", about: "Compile, instantiate, call and close, each time.", row: "program", unit: perOp, references: toRivals},
+	{name: "Compile", about: "Compile and close.", row: "program", unit: perOp, references: toRivals},
+	{
+		name: "Throughput", about: "Compile and close, on one core and on all.", row: "program", unit: perOp,
+		references: toRivals, rated: true,
+	},
+	{
+		name: "WarmStart", row: "from, to", unit: perOp, references: toRivals,
+		about: "Make an engine and an instance of Go's compiler, which was compiled before: from the engine's cache, or from a " +
+			"file; until its first instruction can run, or to the end of its shortest run.",
+	},
+	{name: "Instantiate", about: "Make and close an instance of a compiled module.", row: "module", unit: perOp, references: toRivals},
+	{name: "Call", about: "`sum(5, 37)` in each form of the API.", row: "form", unit: perOp, references: toYardstick},
+	{
+		name: "HostCall", about: "A Go function that a guest calls. Allocations are those of 1000 calls.", row: "form",
+		unit: perHostCall, references: toYardstick,
+	},
+	{
+		name: "WASI", row: "row", unit: perHostCall, references: toNative,
+		about: "`fd_write` of 12 bytes and the clocks: one call, allocations those of 1,000,000. `start`: from the instance " +
 			"of a command to its end. Then commands that work on files in memory.",
-		"row", perHostCall, toNative,
 	},
 }
 
@@ -73,30 +92,32 @@ func writeReport(w io.Writer, about machine, o options, r results, failed error)
 	}
 	for _, g := range groups {
 		writeGroup(w, g, r)
+		if g.name == "Compute" {
+			writeMeans(w, r)
+		}
 	}
 	writeTargets(w, r)
 }
 
 func writeMethod(w io.Writer, about machine, o options, r results) {
-	threads, decided := os.LookupEnv(compilerThreads)
-	if !decided {
-		threads = "1"
-	}
 	for _, item := range [][2]string{
 		{"date", about.date},
 		{"machine", fmt.Sprintf("%s, %d cores, %s", about.cpu, about.cores, about.platform)},
 		{"load average before", about.load},
 		{"Go", about.goVersion},
 		{"rivals", fmt.Sprintf("go-ext-wasm %s, wazero %s, wasmtime-go %s", about.library, about.wazero, about.wasmtime)},
+		{"native", about.cCompilers},
 		{"method", fmt.Sprintf("medians over all passes, of which there were %d; spread = (slowest - fastest) / median", o.count)},
-		{"each pass", fmt.Sprintf("`%s` with %s=%s", strings.Join(o.args(), " "), compilerThreads, threads)},
+		{"each pass", "`" + strings.Join(o.args(), " ") + "`"},
 		{"ratios", "columns that begin with / are this row's time in that of the same row there: below 1 is faster"},
 	} {
 		fmt.Fprintf(w, "- %s: %s\n", item[0], item[1])
 	}
-	for _, k := range r.keys("Compile") {
-		if size, ok := r.median(k, wasmBytes); ok && k.runtime == wazero {
-			fmt.Fprintf(w, "- size of %s: %s bytes\n", k.row, count(size))
+	for _, group := range []string{"Compile", "Throughput", "WarmStart"} {
+		for _, k := range r.keys(group) {
+			if size, ok := r.median(k, wasmBytes); ok && k.runtime == wazero {
+				fmt.Fprintf(w, "- size of %s: %s bytes\n", k.row, count(size))
+			}
 		}
 	}
 	for _, k := range r.keys("WASI") {
@@ -115,6 +136,9 @@ func writeGroup(w io.Writer, g group, r results) {
 		return
 	}
 	header := []string{g.row, "runtime", "median", "spread", "allocs/op"}
+	if g.rated {
+		header = append(header, megabytes)
+	}
 	for _, ref := range g.references {
 		header = append(header, "/ "+ref.name)
 	}
@@ -124,6 +148,10 @@ func writeGroup(w io.Writer, g group, r results) {
 		median, _ := r.median(k, unit)
 		allocs, _ := r.median(k, allocsPerOp)
 		row := []string{k.row, k.runtime, duration(median), percent(r, k, unit), count(allocs)}
+		if g.rated {
+			rate, _ := r.median(k, megabytes)
+			row = append(row, fmt.Sprintf("%.2f", rate))
+		}
 		for _, ref := range g.references {
 			text := ""
 			other := ref.of(k)

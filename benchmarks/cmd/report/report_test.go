@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -120,5 +122,43 @@ func TestDurations(t *testing.T) {
 		if got := duration(ns); got != want {
 			t.Errorf("%g: %s, want %s", ns, got, want)
 		}
+	}
+}
+
+func TestMeansAreOfAllPrograms(t *testing.T) {
+	var text strings.Builder
+	measure := func(runtime, program string, ns int) {
+		fmt.Fprintf(&text, "BenchmarkCompute/%s/%s \t 20 \t %d ns/op \t 0 B/op \t 0 allocs/op\n", runtime, program, ns)
+	}
+	for i, program := range append(slices.Clone(four), withSIMD(eight)...) {
+		measure(llvm, program, 100)
+		measure(wazero, program, []int{100, 400}[i%2])
+		if !slices.Contains(four[2:], program) {
+			measure(nativeCC, program, 80)
+		}
+	}
+	r, err := parse(strings.NewReader(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text.Reset()
+	writeMeans(&text, r)
+	rows := strings.Split(text.String(), "\n")
+	for _, want := range [][]string{{"the four", llvm, "2.00"}, {"the twelve with SIMD", llvm, "2.00", "", "0.80"}} {
+		if !slices.ContainsFunc(rows, func(row string) bool {
+			cells := strings.Split(row, "|")
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			return len(cells) > len(want) && slices.Equal(cells[1:1+len(want)], want)
+		}) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	if _, ok := meanSpeed(llvm, wazero, sets[1].all)(r); ok {
+		t.Error("a mean without SIMD, of which eight were not measured")
+	}
+	if strings.Contains(text.String(), cranelift) {
+		t.Error("means of what was not measured")
 	}
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
+	"slices"
 	"strings"
 )
 
@@ -17,25 +17,27 @@ type target struct {
 }
 
 const (
-	cranelift  = "wasmer-cranelift"
-	singlepass = "wasmer-singlepass"
-	wazero     = "wazero-compiler"
-	wasmtime   = "wasmtime"
-	native     = "native"
+	cranelift   = "wasmer-cranelift"
+	unoptimized = "wasmer-cranelift-none"
+	singlepass  = "wasmer-singlepass"
+	llvm        = "wasmer-llvm"
+	wazero      = "wazero-compiler"
+	wasmtime    = "wasmtime"
+	native      = "native"
+	nativeCC    = "native-cc"
+	nativeClang = "native-clang"
 )
-
-var computed = []string{"nbody", "fib_recursive", "pollard_rho_128", "snappy_compress"}
 
 func targets() []target {
 	var list []target
-	for _, program := range computed {
+	for _, program := range four {
 		list = append(list, target{
 			"compute " + program + ": time Cranelift / wasmtime", 1.05, false, times,
 			ratioOf(key{"Compute", cranelift, program}, key{"Compute", wasmtime, program}),
 		})
 	}
 	list = append(list,
-		target{"compute, geometric mean of all programs: speed Cranelift / wazero", 1.5, true, times, meanSpeed},
+		target{"compute, geometric mean of all programs: speed Cranelift / wazero", 1.5, true, times, meanSpeed(cranelift, wazero, four)},
 		target{"CallRaw / EmptyCgoCall", 2.7, false, times, ratioOf(key{"Call", cranelift, "CallRaw"}, yardstick)},
 		target{"CallRaw: allocations", 0, false, count, medianOf(key{"Call", cranelift, "CallRaw"}, allocsPerOp)},
 		target{"typed call: allocations", 0, false, count, medianOf(key{"Call", cranelift, "Typed"}, allocsPerOp)},
@@ -51,13 +53,13 @@ func targets() []target {
 		"instantiate and close, one page of memory", 15_000, false, duration,
 		medianOf(key{"Instantiate", cranelift, "one_page"}, perOp),
 	})
-	for _, program := range computed[2:] {
+	for _, program := range four[2:] {
 		list = append(list, target{
 			"compile " + program + ": speed Singlepass / wazero", 3, true, times,
 			ratioOf(key{"Compile", wazero, program}, key{"Compile", singlepass, program}),
 		})
 	}
-	return append(list, wasiTargets()...)
+	return slices.Concat(list, wasiTargets(), llvmTargets(), throughputTargets(), warmTargets())
 }
 
 func wasiTargets() []target {
@@ -97,17 +99,61 @@ func ratioOf(a, b key) func(results) (float64, bool) {
 	return func(r results) (float64, bool) { return r.ratio(a, b, perOp, perOp) }
 }
 
-// meanSpeed is not measured where a program is missing: a mean of fewer would be another number.
-func meanSpeed(r results) (float64, bool) {
-	sum := 0.0
-	for _, program := range computed {
-		speed, ok := r.ratio(key{"Compute", wazero, program}, key{"Compute", cranelift, program}, perOp, perOp)
-		if !ok {
-			return 0, false
+// llvmTargets hold for the geometric means.
+func llvmTargets() []target {
+	var list []target
+	for _, c := range []struct {
+		reference string
+		speed     float64
+		sets      []programs
+	}{
+		{wazero, 1.9, sets[:1]},
+		{wazero, 2.2, sets[1:]},
+		{wasmtime, 1.15, sets[1:]},
+		{nativeCC, 1 / 1.25, sets[1:]},
+		{nativeClang, 1 / 1.25, sets[1:]},
+	} {
+		for _, set := range c.sets {
+			list = append(list, target{
+				"compute, geometric mean of " + set.name + ": speed LLVM / " + strings.TrimSuffix(c.reference, "-compiler"), c.speed, true, times,
+				meanSpeed(llvm, c.reference, set.of(c.reference)),
+			})
 		}
-		sum += math.Log(speed)
 	}
-	return math.Exp(sum / float64(len(computed))), true
+	return list
+}
+
+func throughputTargets() []target {
+	var list []target
+	for _, program := range []string{"hello", "dprint", "vet", "ruby"} {
+		for _, cores := range []string{"one_core", "all_cores"} {
+			row := program + "_" + cores
+			for _, c := range []struct {
+				runtime, reference string
+				speed              float64
+			}{
+				{singlepass, wazero, 5},
+				{cranelift, wazero, 0.95},
+				{cranelift, wasmtime, 1.15},
+				{unoptimized, wazero, 1.5},
+			} {
+				list = append(list, target{
+					fmt.Sprintf("compile %s: speed %s / %s", row, strings.TrimPrefix(c.runtime, "wasmer-"), strings.TrimSuffix(c.reference, "-compiler")),
+					c.speed, true, times, ratioOf(key{"Throughput", c.reference, row}, key{"Throughput", c.runtime, row}),
+				})
+			}
+		}
+	}
+	return list
+}
+
+func warmTargets() []target {
+	ready := func(runtime string) key { return key{"WarmStart", runtime, "cache_ready"} }
+	return []target{
+		{"warm start from the cache", 60e6, false, duration, medianOf(ready(cranelift), perOp)},
+		{"warm start from the cache: time Cranelift / wazero", 0.5, false, times, ratioOf(ready(cranelift), ready(wazero))},
+		{"warm start from the cache: time Cranelift / wasmtime", 0.5, false, times, ratioOf(ready(cranelift), ready(wasmtime))},
+	}
 }
 
 // verdict compares the number itself, not its rounded form.
