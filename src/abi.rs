@@ -29,7 +29,7 @@ pub(crate) enum Abi {
 impl From<wasmergo_compiler> for Abi {
     fn from(compiler: wasmergo_compiler) -> Self {
         match compiler {
-            wasmergo_compiler::Cranelift => Self::System,
+            wasmergo_compiler::None | wasmergo_compiler::Cranelift => Self::System,
             wasmergo_compiler::Singlepass => Self::Singlepass,
             wasmergo_compiler::Llvm => Self::Llvm,
         }
@@ -39,10 +39,9 @@ impl From<wasmergo_compiler> for Abi {
 /// Of the compiler of this name.
 impl From<&str> for Abi {
     fn from(compiler: &str) -> Self {
-        match compiler == wasmergo_compiler::Singlepass.to_string() {
-            true => Self::Singlepass,
-            false => Self::System,
-        }
+        let all = [wasmergo_compiler::Singlepass, wasmergo_compiler::Llvm];
+        let known = all.into_iter().find(|other| other.to_string() == compiler);
+        known.map_or(Self::System, Self::from)
     }
 }
 
