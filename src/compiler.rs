@@ -100,6 +100,9 @@ pub struct wasmergo_code_options {
     /// The folder for what the compiler has in between: none.
     pub dump_ir: *const u8,
     pub dump_ir_len: usize,
+    /// Bytes of a function's body, and of memory that one compilation may take; 0 for no bound.
+    pub max_function_size: u64,
+    pub max_memory: u64,
 }
 
 impl Default for wasmergo_code_options {
@@ -115,6 +118,8 @@ impl Default for wasmergo_code_options {
             cpu_len: 0,
             dump_ir: std::ptr::null(),
             dump_ir_len: 0,
+            max_function_size: 0,
+            max_memory: 0,
         }
     }
 }
@@ -123,12 +128,14 @@ impl Default for wasmergo_code_options {
 #[derive(Debug)]
 pub(crate) struct Options {
     compiler: wasmergo_compiler,
-    threads: Option<NonZero<usize>>,
+    pub threads: Option<NonZero<usize>>,
     pub level: OptLevel,
     verify: bool,
     pub canonicalize_nans: bool,
     dump: Option<PathBuf>,
     pub target: Target,
+    pub max_function_size: u64,
+    pub max_memory: u64,
 }
 
 impl Options {
@@ -164,6 +171,8 @@ impl Options {
             canonicalize_nans: options.canonicalize_nans,
             dump: (!dump.is_empty()).then(|| OsStr::from_bytes(dump).into()),
             target: target(&triple, &cpu)?,
+            max_function_size: options.max_function_size,
+            max_memory: options.max_memory,
         };
         // wasmer's code for SSE rounds nothing, and makes all NaNs 0.
         let x86 = out.target.triple().architecture == Architecture::X86_64;
@@ -198,7 +207,7 @@ impl Options {
             ..*self
         };
         let attempt = guard(|| {
-            let engine = EngineBuilder::new(quiet.configure()?)
+            let engine = EngineBuilder::new(quiet.configure(NonZero::new(1))?)
                 .set_target(Some(self.target.clone()))
                 .engine();
             Ok(engine.compile(EMPTY)?)
@@ -214,7 +223,10 @@ impl Options {
     }
 
     /// wasmer's settings. This is the one place where they are made, for each module anew.
-    pub fn configure(&self) -> Result<Box<dyn CompilerConfig>, Error> {
+    pub fn configure(
+        &self,
+        threads: Option<NonZero<usize>>,
+    ) -> Result<Box<dyn CompilerConfig>, Error> {
         #[allow(unused_variables)]
         let not_written = |error: std::io::Error| self.not_written(&error.to_string());
         // What code looks like for the loader is not chosen here: it is wasmer's own format, for which code is not position
@@ -224,7 +236,7 @@ impl Options {
             wasmergo_compiler::Cranelift => {
                 use wasmer::sys::CraneliftOptLevel;
                 let mut config = wasmer::sys::Cranelift::new();
-                self.threads.map(|threads| config.num_threads(threads));
+                threads.map(|threads| config.num_threads(threads));
                 config.opt_level(match self.level {
                     OptLevel::None => CraneliftOptLevel::None,
                     OptLevel::SpeedAndSize => CraneliftOptLevel::SpeedAndSize,
@@ -244,7 +256,7 @@ impl Options {
             wasmergo_compiler::Singlepass => {
                 // It makes NaNs canonical in any case, wasmer's default; see also `nan.rs`.
                 let mut config = wasmer::sys::Singlepass::new();
-                self.threads.map(|threads| config.num_threads(threads));
+                threads.map(|threads| config.num_threads(threads));
                 if let Some(folder) = self.dump.clone() {
                     let callbacks = wasmer_compiler_singlepass::SinglepassCallbacks::new(folder);
                     config.callbacks(Some(callbacks.map_err(not_written)?));
@@ -255,7 +267,7 @@ impl Options {
             wasmergo_compiler::Llvm => {
                 use wasmer::sys::LLVMOptLevel;
                 let mut config = wasmer::sys::LLVM::new();
-                self.threads.map(|threads| config.num_threads(threads));
+                threads.map(|threads| config.num_threads(threads));
                 config.opt_level(match self.level {
                     OptLevel::None => LLVMOptLevel::None,
                     OptLevel::Less => LLVMOptLevel::Less,

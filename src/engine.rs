@@ -4,11 +4,11 @@
 use crate::artifact::Key;
 use crate::budget::Budget;
 use crate::bytes::{borrow, wasmergo_bytes};
+use crate::compilation::Shared;
 use crate::compiler::{Options, wasmergo_code_options};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
 use crate::guard::{fallible, infallible, silence_panics};
-use crate::interrupt::Flag;
 use crate::live::{self, wasmergo_code_count};
 use crate::metering::{Charges, Metering, wasmergo_cost, wasmergo_metering};
 use crate::module::Compiled;
@@ -19,6 +19,7 @@ use crate::tunables::GuestTunables;
 use crate::validate;
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 use wasmer::sys::{EngineBuilder, Features};
 use wasmer_compiler::Engine;
@@ -130,7 +131,17 @@ impl wasmergo_engine {
         notes: &Notes,
         charges: Option<Charges>,
     ) -> Result<Engine, Error> {
-        let mut config = self.options.configure()?;
+        self.wasmer_engine_on(notes, charges, self.options.threads)
+    }
+
+    /// As `wasmer_engine`, for so many threads.
+    pub(crate) fn wasmer_engine_on(
+        &self,
+        notes: &Notes,
+        charges: Option<Charges>,
+        threads: Option<NonZero<usize>>,
+    ) -> Result<Engine, Error> {
+        let mut config = self.options.configure(threads)?;
         // First, so that it counts what the module has, not what is added.
         if let Some(charges) = charges {
             config.push_middleware(Arc::new(charges));
@@ -180,7 +191,7 @@ impl wasmergo_engine {
         let text = crate::host::forwarder(ty);
         let binary = validate::binary(text.as_bytes())?;
         validate::validate(&binary, self)?;
-        let module = Compiled::new(&binary, self, None, Flag::none())?; // what it does is not the guest's
+        let module = Compiled::new(&binary, self, None, Shared::none())?; // what it does is not the guest's
         known().insert(ty.clone(), module.clone());
         Ok(module)
     }

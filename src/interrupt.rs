@@ -11,10 +11,8 @@ use crate::guard::infallible;
 use crate::store::wasmergo_store;
 use crate::{arch, code, signal};
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use wasmer_types::{CompilationProgressCallback, UserAbort};
 use wasmer_vm::raise_user_trap;
 
 /// What a store has for being interrupted. Any thread may request; only the thread of its calls writes the rest.
@@ -180,40 +178,6 @@ pub(crate) unsafe fn on_signal(context: *mut libc::c_void) -> bool {
     call.note_found();
     unsafe { signal::fault(stack, context) };
     true
-}
-
-/// A flag that the Go side raises to have a compilation end; 0 for none.
-#[derive(Clone, Copy)]
-pub(crate) struct Flag(usize);
-
-impl Flag {
-    /// Never raised.
-    pub fn none() -> Self {
-        Self(0)
-    }
-
-    /// # Safety
-    /// The flag, if it is not null, lives as long as this is used.
-    pub unsafe fn new(flag: *const u32) -> Self {
-        Self(flag as usize)
-    }
-
-    fn check(self) -> Result<(), UserAbort> {
-        let flag = unsafe { (self.0 as *const AtomicU32).as_ref() };
-        match flag.is_some_and(|flag| flag.load(Ordering::Relaxed) != 0) {
-            true => Err(UserAbort::new("interrupted")),
-            false => Ok(()),
-        }
-    }
-
-    /// What has a compiler look at the flag after each function; Singlepass after so many bytes of code, too.
-    pub fn callback(self) -> Option<CompilationProgressCallback> {
-        const CHUNK: NonZeroUsize = NonZeroUsize::new(64 << 10).unwrap();
-        (self.0 != 0).then(|| {
-            CompilationProgressCallback::new(move |_| self.check())
-                .with_reserve_size_callback(move |_| self.check(), CHUNK)
-        })
-    }
 }
 
 /// Stops the guest of a call of the store, named by the number that the Go side gave it, and what it has called in the same

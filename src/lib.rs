@@ -20,15 +20,18 @@
 //! the thread of the call, on its own stack.
 
 mod abi;
+mod account;
 mod arch;
 mod arena;
 mod artifact;
+mod bounds;
 mod budget;
 mod builtin;
 mod bulk;
 mod bytes;
 mod charge;
 mod code;
+mod compilation;
 mod compiler;
 mod dump;
 mod dwarf;

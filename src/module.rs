@@ -1,10 +1,12 @@
 //! Modules: compiled code with its wasmer engine, shared by all instances made from it.
 
 use crate::abi::{self, Abi};
+use crate::account::Opened;
 use crate::artifact::Key;
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::charge::Source;
 use crate::code::{self, Code};
+use crate::compilation::{Compilation, Shared};
 use crate::dwarf::{Dwarf, Sections};
 use crate::engine::{HEADLESS, wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
@@ -18,11 +20,16 @@ use crate::prepare::{Notes, prepare};
 use crate::resource;
 use crate::results::ImportWithResults;
 use crate::tunables::GuestTunables;
-use crate::{embed, header, interrupt, perfmap, profile, types, validate};
+use crate::{bounds, embed, header, perfmap, profile, types, validate};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use wasmer::wasmparser::BinaryReaderError;
 use wasmer_compiler::{Artifact, ArtifactCreate, Engine};
 use wasmer_types::{ExportIndex, ExternType, FunctionType, ImportIndex, ModuleInfo, Type};
+
+/// A module of more bytes takes some time to compile.
+const LONG: usize = 256 << 10;
 
 /// Field order is drop order: the code leaves the map, and the artifact unregisters its frames, before the engine frees it.
 pub(crate) struct Compiled {
@@ -62,12 +69,12 @@ pub(crate) struct Parts {
 }
 
 impl Compiled {
-    /// Compiles a valid binary, unless the flag is raised meanwhile.
+    /// Compiles a valid binary, unless that is to end early.
     pub fn new(
         binary: &[u8],
         engine: &wasmergo_engine,
         metering: Option<&Arc<Metering>>,
-        stop: interrupt::Flag,
+        shared: Shared,
     ) -> Result<Arc<Self>, Error> {
         // Before anything of the compilers, which is left out of such a build.
         if HEADLESS {
@@ -95,18 +102,31 @@ impl Compiled {
             charges = Some(Charges::new(metering, &read));
             source = Some(read);
         }
-        let wasmer_engine = engine.wasmer_engine(&notes, charges)?;
+        let limit = engine.options.max_memory;
+        let mut threads = engine.options.threads;
+        if limit != 0 {
+            let most = threads.map_or_else(available_parallelism, Ok);
+            let most = most.map_or(1, NonZero::get);
+            let metered = charges.is_some();
+            let fit = bounds::threads(binary, engine.compiler, metered, limit, most);
+            threads = Some(fit.map_err(malformed)??);
+        }
+        let wasmer_engine = engine.wasmer_engine_on(&notes, charges, threads)?;
+        let opened = Opened::new(limit, limit != 0 || binary.len() > LONG);
+        let compilation = Compilation::new(shared, &opened, limit);
         // A compiler that panics over a valid module has met something that it cannot do; the engine is dropped.
-        let artifact =
-            guard(|| Ok(wasmer_engine.compile_with_progress(&prepared.binary, stop.callback())?))
-                .map_err(|error| engine.options.explain(error))
-                .map_err(|error| match error.kind {
-                    wasmergo_error_kind::Internal => Error::new(
-                        wasmergo_error_kind::Unsupported,
-                        format!("the compiler gave up: {}", error.message),
-                    ),
-                    _ => error,
-                })?;
+        let artifact = guard(|| {
+            Ok(wasmer_engine
+                .compile_with_progress(&prepared.binary, Some(compilation.callback()))?)
+        })
+        .map_err(|error| compilation.explain(engine.options.explain(error)))
+        .map_err(|error| match error.kind {
+            wasmergo_error_kind::Internal => Error::new(
+                wasmergo_error_kind::Unsupported,
+                format!("the compiler gave up: {}", error.message),
+            ),
+            _ => error,
+        })?;
         drop(source);
         let debug = match engine.drop_debug_info {
             true => Sections::default(),
@@ -121,7 +141,9 @@ impl Compiled {
             abi: Abi::from(engine.compiler),
             metered: metering.is_some(),
         };
-        Ok(Self::with(parts, engine))
+        let module = Self::with(parts, engine);
+        compilation.end(module.size.bytes)?;
+        Ok(module)
     }
 
     pub fn with(parts: Parts, engine: &wasmergo_engine) -> Arc<Self> {
@@ -271,23 +293,25 @@ pub unsafe extern "C" fn wasmergo_module_validate(
     })
 }
 
-/// Compiles a module; owned by the caller. Another thread may write a number other than 0 to `stop` to have it end early.
+/// Compiles a module; owned by the caller. `numbers` are atomic: stop, to which another thread may write a number other than 0 to
+/// have it end early; bytes of functions that are done; of how many; the most bytes of memory that it took, which is told at the
+/// end.
 ///
 /// # Safety
-/// `bytes` holds `len` bytes, `stop` is null or valid, `out` is valid.
+/// `bytes` holds `len` bytes, `numbers` is null or holds 4, `out` is valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_module_compile(
     engine: &wasmergo_engine,
     bytes: *const u8,
     len: usize,
-    stop: *const u32,
+    numbers: *const u64,
     out: *mut *mut wasmergo_module,
 ) -> wasmergo_bytes {
     fallible(|| {
         let binary = validate::binary(unsafe { borrow(bytes, len) })?;
         validate::validate(&binary, engine)?;
-        let stop = unsafe { interrupt::Flag::new(stop) };
-        let compiled = Compiled::new(&binary, engine, engine.metering.as_ref(), stop)?;
+        let shared = unsafe { Shared::new(numbers) };
+        let compiled = Compiled::new(&binary, engine, engine.metering.as_ref(), shared)?;
         let header = Header {
             cpu: header::names(compiled.artifact.cpu_features()),
             ..Header::new(engine, embed::digest(&binary)?)

@@ -1,6 +1,7 @@
 //! Validation before any compiler sees a module: it gives the offset and the function of the first error, and it is
 //! where type collisions and component binaries are found.
 
+use crate::bounds;
 use crate::engine::{wasmergo_compiler, wasmergo_engine};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature::{self, FeatureSet};
@@ -60,6 +61,8 @@ pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Er
     refuse_unknown(binary, engine).map_err(|error| invalid(binary, &error, engine))??;
     let types = function_types(binary).map_err(|error| invalid(binary, &error, engine))??;
     SignatureTable::default().insert_all(types.iter())?;
+    bounds::refuse_large(binary, engine.options.max_function_size)
+        .map_err(|error| invalid(binary, &error, engine))??;
     if engine.compiler == wasmergo_compiler::Singlepass {
         frame::refuse_large(binary).map_err(|error| invalid(binary, &error, engine))??;
     }
@@ -220,7 +223,7 @@ fn values(types: &[ValType]) -> Result<Vec<Type>, Error> {
 }
 
 /// The function whose body covers the offset, with its name from the name section: best effort, the module is broken.
-fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
+pub(crate) fn function_at(binary: &[u8], offset: usize) -> Option<(u32, String)> {
     let (mut index, mut found) = (0, None);
     for payload in Parser::new(0).parse_all(binary) {
         match payload {

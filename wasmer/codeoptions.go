@@ -14,6 +14,7 @@ func (c *EngineConfig) code() ffi.CodeOptions {
 		OptLevel: uint32(c.OptLevel), Threads: uint32(c.CompileThreads),
 		Triple: c.Target.Triple, CPU: c.Target.CPU,
 		CanonicalizeNaNs: c.CanonicalizeNaNs, VerifyIR: c.VerifyIR, DumpIR: c.DumpIR,
+		MaxFunctionSize: uint64(c.MaxFunctionSize), MaxMemory: uint64(c.MaxCompileMemory),
 	}
 }
 

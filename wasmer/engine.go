@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 
@@ -91,6 +90,20 @@ type EngineConfig struct {
 	Features Features
 	// MaxModuleSize bounds the size of modules in bytes; 0 means no bound.
 	MaxModuleSize int
+	// MaxFunctionSize bounds the bytes of each function's body; 0 means no bound but that of all engines, 7,654,321. A module with a
+	// larger one is ErrResource, before anything is compiled. Compilers take more than twice the time for twice the size, and do
+	// not look at the context within a function's optimization: this bounds how long that lasts.
+	MaxFunctionSize int
+	// MaxCompileMemory bounds the bytes of memory that one compilation may take at once; 0 means no bound. A module that takes
+	// more is ErrResource. Since a compiler cannot be stopped within a function, each is set aside what it may take at most, by its
+	// size, and waits if others need it: for large functions the bound must be some 1000 times their size. LLVM's memory is
+	// known for the process alone: compilations at the same time share what that has grown by.
+	MaxCompileMemory int
+	// OnProgress is told how far a compilation is: at its beginning, then some times a second, and when it has succeeded. It is
+	// called by Engine.Compile, on its goroutine and with its context, while others compile; once at a time for each
+	// compilation, with numbers that do not fall. Compilations at the same time call it at the same time. If it panics, the
+	// compilation ends and the panic goes on.
+	OnProgress func(context.Context, CompileProgress)
 	// MaxCallDepth bounds how deep calls of one store may be nested through host functions; 0 means 1000.
 	MaxCallDepth int
 	// StackSize bounds the stack of guests in bytes, rounded up to a multiple of 64 KiB, up to 1 GiB; 0 means 1 MiB. A guest
@@ -165,6 +178,8 @@ func (c EngineConfig) check() error {
 	}{
 		{"CompileThreads", c.CompileThreads, math.MaxInt32},
 		{"MaxModuleSize", c.MaxModuleSize, math.MaxInt},
+		{"MaxFunctionSize", c.MaxFunctionSize, math.MaxInt},
+		{"MaxCompileMemory", c.MaxCompileMemory, math.MaxInt},
 		{"MaxCallDepth", c.MaxCallDepth, math.MaxInt},
 		{"StackSize", c.StackSize, maxStackSize},
 		{"MaxMemoryPages", c.MaxMemoryPages, maxMemoryPages},
@@ -288,7 +303,7 @@ func (e *Engine) checkSize(wasm []byte) error {
 }
 
 // Compile makes a module from the binary or the text format. It fails as Validate does. If ctx ends it is ErrInterrupted, as
-// soon as the functions that are being compiled are done.
+// soon as the functions that are being compiled are read or done.
 func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if e != nil {
 		if err := e.checkSize(wasm); err != nil {
@@ -301,14 +316,14 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 			}
 		}
 	}
-	return e.newModule(ctx, opCompile, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
-		if ctx == nil || ctx.Done() == nil {
-			return engine.Compile(wasm, nil)
-		}
-		stop := new(atomic.Uint32)
-		defer context.AfterFunc(ctx, func() { stop.Store(1) })()
-		return engine.Compile(wasm, stop)
+	var stats CompileStats
+	module, err := e.newModule(ctx, opCompile, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
+		return e.compile(ctx, engine, wasm, &stats)
 	})
+	if module != nil {
+		module.compilation = stats
+	}
+	return module, err
 }
 
 func (e *Engine) newModule(ctx context.Context, op string, input []byte,

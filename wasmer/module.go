@@ -12,8 +12,9 @@ import (
 // See https://webassembly.github.io/spec/core/syntax/modules.html
 type Module struct {
 	description
-	engine *Engine
-	handle handle[ffi.Module]
+	engine      *Engine
+	handle      handle[ffi.Module]
+	compilation CompileStats
 	// self is how the engine knows it.
 	self weakModule
 }

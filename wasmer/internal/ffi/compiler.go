@@ -24,6 +24,7 @@ type CodeOptions struct {
 	OptLevel, Threads          uint32
 	VerifyIR, CanonicalizeNaNs bool
 	Triple, CPU, DumpIR        string
+	MaxFunctionSize, MaxMemory uint64
 }
 
 // c is for one call, as long as the texts are pinned.
@@ -38,6 +39,7 @@ func (o *CodeOptions) c(pinner *runtime.Pinner) C.wasmergo_code_options {
 	out := C.wasmergo_code_options{
 		opt_level: C.uint32_t(o.OptLevel), threads: C.uint32_t(o.Threads),
 		verify_ir: C.bool(o.VerifyIR), canonicalize_nans: C.bool(o.CanonicalizeNaNs),
+		max_function_size: C.uint64_t(o.MaxFunctionSize), max_memory: C.uint64_t(o.MaxMemory),
 	}
 	out.triple, out.triple_len = text(o.Triple)
 	out.cpu, out.cpu_len = text(o.CPU)

@@ -90,11 +90,21 @@ func (e *Engine) Validate(wasm []byte) error {
 	return err(C.wasmergo_module_validate(e.c(), data, size))
 }
 
-// Compile makes a module, to be freed by Delete. It ends early if stop, which may be nil, becomes other than 0.
-func (e *Engine) Compile(wasm []byte, stop *atomic.Uint32) (*Module, error) {
+// Compilation are the numbers that both sides share while a module is compiled.
+type Compilation struct {
+	// Stop is other than 0 to have it end early.
+	Stop atomic.Uint64
+	// Done are the bytes of functions that are compiled, of Total.
+	Done, Total atomic.Uint64
+	// Peak is the most bytes of memory that it took; it is there at the end.
+	Peak atomic.Uint64
+}
+
+// Compile makes a module, to be freed by Delete.
+func (e *Engine) Compile(wasm []byte, compilation *Compilation) (*Module, error) {
 	var out *C.wasmergo_module
 	data, size := borrow(wasm)
-	if err := err(C.wasmergo_module_compile(e.c(), data, size, (*C.uint32_t)(unsafe.Pointer(stop)), &out)); err != nil {
+	if err := err(C.wasmergo_module_compile(e.c(), data, size, (*C.uint64_t)(unsafe.Pointer(compilation)), &out)); err != nil {
 		return nil, err
 	}
 	return (*Module)(unsafe.Pointer(out)), nil

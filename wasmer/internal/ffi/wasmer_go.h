@@ -324,6 +324,11 @@ typedef struct {
    */
   const uint8_t *dump_ir;
   size_t dump_ir_len;
+  /*
+   Bytes of a function's body, and of memory that one compilation may take; 0 for no bound.
+   */
+  uint64_t max_function_size;
+  uint64_t max_memory;
 } wasmergo_code_options;
 
 /*
@@ -890,15 +895,17 @@ wasmergo_bytes wasmergo_module_validate(const wasmergo_engine *engine,
                                         size_t len);
 
 /*
- Compiles a module; owned by the caller. Another thread may write a number other than 0 to `stop` to have it end early.
+ Compiles a module; owned by the caller. `numbers` are atomic: stop, to which another thread may write a number other than 0 to
+ have it end early; bytes of functions that are done; of how many; the most bytes of memory that it took, which is told at the
+ end.
 
  # Safety
- `bytes` holds `len` bytes, `stop` is null or valid, `out` is valid.
+ `bytes` holds `len` bytes, `numbers` is null or holds 4, `out` is valid.
  */
 wasmergo_bytes wasmergo_module_compile(const wasmergo_engine *engine,
                                        const uint8_t *bytes,
                                        size_t len,
-                                       const uint32_t *stop,
+                                       const uint64_t *numbers,
                                        wasmergo_module **out);
 
 /*
