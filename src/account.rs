@@ -7,8 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long it is not looked up again.
+/// How long it is not looked up again, at least.
 const OFTEN: Duration = Duration::from_millis(5);
+/// And how often in relation to the time that takes: the C library goes through all that was freed.
+const RARELY: u64 = 200;
 
 /// The compilations under way.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -17,8 +19,8 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Account {
     before: i64,
     began: Instant,
-    /// When it was looked up, in microseconds after the beginning.
-    looked: AtomicU64,
+    /// When it is looked up again, in microseconds after the beginning.
+    next: AtomicU64,
     peak: AtomicI64,
     /// What it may take; `i64::MAX` for no bound.
     limit: i64,
@@ -32,7 +34,7 @@ impl Account {
         Arc::new(Self {
             before: allocated(),
             began: Instant::now(),
-            looked: AtomicU64::new(0),
+            next: AtomicU64::new(0),
             peak: AtomicI64::new(0),
             limit: match limit {
                 0 => i64::MAX,
@@ -54,14 +56,16 @@ impl Account {
 
     /// As `look`, if that was some time ago.
     pub fn look_again(&self) {
-        let now = self.began.elapsed().as_micros() as u64;
-        let last = self.looked.load(Ordering::Relaxed);
+        let now = || self.began.elapsed().as_micros() as u64;
+        let (begin, next) = (now(), self.next.load(Ordering::Relaxed));
         let order = Ordering::Relaxed;
-        if now > last + OFTEN.as_micros() as u64
-            && (self.looked.compare_exchange(last, now, order, order)).is_ok()
-        {
-            self.look(0);
+        if begin < next || (self.next.compare_exchange(next, u64::MAX, order, order)).is_err() {
+            return;
         }
+        self.look(0);
+        let end = now();
+        let pause = (RARELY * (end - begin)).max(OFTEN.as_micros() as u64);
+        self.next.store(end + pause, Ordering::Relaxed);
     }
 
     /// It has taken more than it may.

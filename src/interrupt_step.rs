@@ -3,11 +3,12 @@
 
 use crate::arch;
 use crate::code;
+use crate::compilation::Shared;
 use crate::engine::{wasmergo_compiler, wasmergo_compiler_available, wasmergo_engine};
 use crate::function::{Call, WASMERGO_INTERRUPTED, WASMERGO_OK, wasmergo_function_call};
 use crate::host::{wasmergo_host_set_callback, wasmergo_import};
 use crate::instance::wasmergo_instance;
-use crate::interrupt::{self, Flag};
+use crate::interrupt;
 use crate::module::Compiled;
 use crate::native::wasmergo_native;
 use crate::store::{wasmergo_store, wasmergo_store_delete, wasmergo_store_new};
@@ -103,7 +104,7 @@ fn signal_for_steps() {
 fn interrupt_everywhere(compiler: wasmergo_compiler) {
     let engine = wasmergo_engine::for_test(compiler);
     let binary = wasmer::wat2wasm(MODULE.as_bytes()).unwrap();
-    let module = Compiled::new(&binary, &engine, None, Flag::none()).unwrap();
+    let module = Compiled::new(&binary, &engine, None, Shared::none()).unwrap();
     let (mut store, mut scratch, mut meter) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     let failed = unsafe { wasmergo_store_new(0, 0, &mut store, &mut scratch, &mut meter) };
     assert!(failed.data.is_null());

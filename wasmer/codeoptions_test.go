@@ -291,3 +291,36 @@ func firstFolder(t testing.TB, folder string) string {
 	require.NotEmpty(t, entries)
 	return filepath.Join(folder, entries[0].Name())
 }
+
+// A panic of a compiler, on one of its threads: here over a file that it cannot write.
+func TestACompilersPanicIsTheErrorOfOneModule(t *testing.T) {
+	const fails, works = `(module (func (export "fails")))`, `(module (func (export "works") (result i32) (i32.const 7)))`
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		folder := t.TempDir()
+		dumping := engineOf(t, engine, wasmer.EngineConfig{DumpIR: folder})
+		compile(t, dumping, fails)
+		hash := firstFolder(t, folder)
+		for _, name := range files(t, folder) {
+			require.NoError(t, os.Remove(filepath.Join(hash, name)))
+			require.NoError(t, os.Mkdir(filepath.Join(hash, name), 0o700))
+		}
+		modules := dumping.Stats().Modules
+		const times = 30
+		fail := func() {
+			_, err := dumping.Compile(background, []byte(fails))
+			require.ErrorIs(t, err, wasmer.ErrResource)
+			require.ErrorContains(t, err, "EngineConfig.DumpIR")
+		}
+		fail()
+		resident, maps := memoryStatus("VmRSS"), mappings()
+		for range times {
+			fail()
+			instance := instantiate(t, dumping, works, nil)
+			require.EqualValues(t, 7, call(t, instance, "works").ToI32(), "the engine goes on")
+			require.NoError(t, instance.Close())
+		}
+		require.Equal(t, modules+times, dumping.Stats().Modules, "those that worked")
+		require.Less(t, memoryStatus("VmRSS"), resident+64<<20)
+		require.Less(t, mappings(), maps+20*times)
+	})
+}

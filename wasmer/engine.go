@@ -83,7 +83,8 @@ type EngineConfig struct {
 	// folder for each module, named by its hash, Cranelift writes intermediate code before optimization (.preopt.clif), LLVM also
 	// after it (.postopt.ll), and all write machine code (.o) and, LLVM always, the others by the program objdump if it is installed,
 	// assembly (.s). Files are named by the functions' indexes and as much of their names as is harmless; a perf map has these
-	// names too. Compile fails with ErrResource if it cannot write, NewEngine with an *fs.PathError.
+	// names too. Compile fails with ErrResource if it cannot write, NewEngine with an *fs.PathError;
+	// but LLVM ends the process where a disk is full.
 	DumpIR string
 	// Features are what modules may use; the zero value means all that the compiler supports. NewEngine fails with
 	// ErrUnsupported if the compiler lacks one of them.
