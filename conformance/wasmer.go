@@ -24,6 +24,9 @@ func MeteredEngines() []suite.Engine {
 	var engines []suite.Engine
 	for _, compiler := range wasmer.Compilers() {
 		for _, mode := range []wasmer.MeteringMode{wasmer.MeteringBlock, wasmer.MeteringExact} {
+			if compiler == wasmer.LLVM && mode == wasmer.MeteringExact {
+				continue // it has none
+			}
 			metering := wasmer.Metering{Mode: mode, CountInstructions: true, Costs: wasmer.CostTable{0x0b: 3, 0x05: 9, 0x41: 1}}
 			engines = append(engines, wasmerEngine{compiler, metering})
 		}

@@ -3,6 +3,7 @@
 //! - It does not pass on the place of memory 0; see `first_memory.rs`.
 //! - It calls the engine through the table of addresses beside each instance, where our functions are (`builtin.rs`). Left
 //!   to itself it calls wasmer's functions directly.
+//! - It tells where in the module its functions begin: where their instructions are it does not know.
 
 use crate::renumber::{self, Renumber};
 use std::collections::HashMap;
@@ -18,8 +19,8 @@ use wasmer_compiler::{Compiler, FunctionBodyData, ModuleMiddleware, ModuleTransl
 use wasmer_types::entity::{EntityRef, PrimaryMap};
 use wasmer_types::target::Architecture;
 use wasmer_types::{
-    CompilationProgressCallback, CompileError, LibCall, LocalFunctionIndex, VMBuiltinFunctionIndex,
-    VMOffsets,
+    CompilationProgressCallback, CompileError, LibCall, LocalFunctionIndex, SourceLoc,
+    VMBuiltinFunctionIndex, VMOffsets,
 };
 
 /// The configuration of LLVM, changed so. Nothing more can be set.
@@ -82,6 +83,7 @@ impl Compiler for Llvm {
         if let Some(styles) = renumber::styles(&info.module) {
             changed.memory_styles = styles;
         }
+        let starts: Vec<_> = bodies.values().map(|body| body.module_offset).collect();
         let compiler = &self.0;
         let mut done =
             compiler.compile_module(target, &changed, blob, translation, bodies, progress)?;
@@ -91,6 +93,9 @@ impl Compiler for Llvm {
                     .into(),
             ));
         };
+        for (function, start) in compilation.functions.values_mut().zip(starts) {
+            function.frame_info.address_map.start_srcloc = SourceLoc::new(start as u32);
+        }
         redirect(compilation, target, &VMOffsets::new(8, &info.module))?;
         Ok(done)
     }

@@ -224,6 +224,10 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.Compiler == LLVM && metering.Mode == MeteringExact {
+		return nil, fmt.Errorf("%w: engine: LLVM moves what it counts past instructions that trap: take MeteringBlock, or another compiler",
+			ErrUnsupported)
+	}
 	config.Metering = metering
 	if err := config.openDump(); err != nil {
 		return nil, err

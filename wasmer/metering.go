@@ -43,6 +43,7 @@ const (
 	MeteringBlock MeteringMode = ffi.MeteringBlock
 	// MeteringExact counts before each instruction that can trap, leave the function or call another: what was counted is right
 	// whenever the guest has ended, and when a host function looks. What a stack overflow has counted may be one block more.
+	// LLVM has none, which is ErrUnsupported.
 	MeteringExact MeteringMode = ffi.MeteringExact
 )
 

@@ -14,10 +14,29 @@ import (
 // meteredModes are those that count.
 var meteredModes = []wasmer.MeteringMode{wasmer.MeteringBlock, wasmer.MeteringExact}
 
+// countsExactly says that there is MeteringExact: LLVM's code has none.
+func countsExactly(compiler wasmer.Compiler) bool { return compiler != wasmer.LLVM }
+
+func TestExactMeteringIsRefusedWhereCodeCannotDoIt(t *testing.T) {
+	for _, compiler := range wasmer.Compilers() {
+		engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler, Metering: wasmer.Metering{Mode: wasmer.MeteringExact}})
+		if countsExactly(compiler) {
+			require.NoError(t, err)
+			require.NoError(t, engine.Close())
+			continue
+		}
+		require.ErrorIs(t, err, wasmer.ErrUnsupported)
+		require.ErrorContains(t, err, "MeteringBlock")
+	}
+}
+
 func eachMetered(t *testing.T, metering wasmer.Metering, test func(t *testing.T, engine *wasmer.Engine)) {
 	t.Helper()
 	eachCompiler(t, func(t *testing.T, plain *wasmer.Engine) {
 		for _, mode := range meteredModes {
+			if mode == wasmer.MeteringExact && !countsExactly(plain.Compiler()) {
+				continue
+			}
 			t.Run(mode.String(), func(t *testing.T) {
 				metering.Mode = mode
 				test(t, engineOf(t, plain, wasmer.EngineConfig{Metering: metering}))
@@ -119,6 +138,9 @@ var trappingCounts = map[string]uint64{
 
 func TestExactMeteringIsRightAtEachTrap(t *testing.T) {
 	eachCompiler(t, func(t *testing.T, plain *wasmer.Engine) {
+		if !countsExactly(plain.Compiler()) {
+			t.Skip("no exact metering")
+		}
 		engine := engineOf(t, plain, wasmer.EngineConfig{Metering: wasmer.Metering{Mode: wasmer.MeteringExact}})
 		for text, trap := range trapping {
 			store := newStore(t, engine)

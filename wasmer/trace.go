@@ -20,7 +20,7 @@ type Frame struct {
 	FunctionIndex uint32
 	// FunctionOffset is the position of the instruction in the function, ModuleOffset in the binary, in bytes. Of a function
 	// that called another it is the call. Of code that Singlepass made they are near the instruction, or the start of the
-	// function.
+	// function; of LLVM's they are the start of the function.
 	FunctionOffset, ModuleOffset uint32
 	// Type is the function's type.
 	Type FunctionType

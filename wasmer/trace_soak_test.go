@@ -25,9 +25,7 @@ func TestSoakTraces(t *testing.T) {
 			trap := trapOf(t, instance, "run", 0)
 			require.NoError(t, instance.Close())
 			require.NoError(t, module.Close())
-			if trap.Error() != priceTrace {
-				t.Fatal(trap)
-			}
+			requireTrace(t, engine, priceTrace, trap)
 		})
 	})
 }
