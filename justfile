@@ -96,6 +96,14 @@ bounded: build
     cd conformance && go test -tags wasmer_bounded,{{tag}} -timeout 15m ./...
     WASMER_GO_SOAK=short go test -tags wasmer_bounded,{{tag}} -count=1 -timeout 15m -run 'TestTrapStorm|FiftyThousand' ./wasmer
 
+# Run the tests and the official suites on modules that were serialized and loaded again: from memory, a file, universal wasm
+artifacts: build
+    for format in native file wasm; do \
+        export WASMER_GO_FORMAT=$format; \
+        go test -tags wasmer_artifacts,{{tag}} -count=1 -timeout 15m ./wasmer/...; \
+        (cd conformance && go test -tags wasmer_artifacts,{{tag}} -count=1 -timeout 15m ./...); \
+    done
+
 # Run the soak tests at full length
 soak: build
     WASMER_GO_SOAK=long go test -count=1 -v -run 'TestSoak' -timeout 180m ./wasmer/...

@@ -44,7 +44,7 @@ func TestCLICompletionInBash(t *testing.T) {
 	const options = "--dir|--env|--inherit-env|--invoke|--compiler|--cache|--timeout|--cost-limit|--metering|--stats|--log-level|--stub-unknown|--profile|--perf-map|--target|--cpu|--canonicalize-nans|--verify-ir|--dump-ir|--compile-threads|--help"
 	compilers := strings.Join(cliCompilers(), "|")
 	for line, want := range map[string]string{
-		"":                             "run|inspect|validate|wat2wasm|completion|version|help",
+		"":                             "run|compile|inspect|validate|wat2wasm|completion|version|help",
 		"in":                           "inspect",
 		"run ":                         modules,
 		"run a":                        "a.wasm",

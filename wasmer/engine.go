@@ -323,7 +323,8 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	}
 	var stats CompileStats
 	module, err := e.newModule(ctx, opCompile, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
-		return e.compile(ctx, engine, wasm, &stats)
+		module, err := e.compile(ctx, engine, wasm, &stats)
+		return roundTrip(engine, wasm, module, err)
 	})
 	if module != nil {
 		module.compilation = stats

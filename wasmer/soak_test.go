@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -136,16 +137,41 @@ func TestSoakModules(t *testing.T) {
 	})
 }
 
+// Machine code of modules that were loaded goes with them, however they came.
 func TestSoakArtifacts(t *testing.T) {
 	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
-		module := compile(t, engine, wasmtest.Fixture(t, "traps.wasm"))
-		flat(t, times(10_000), 200, func(int) {
-			artifact, err := module.Serialize()
-			require.NoError(t, err)
-			loaded, err := engine.Deserialize(background, artifact)
-			require.NoError(t, err)
-			require.NoError(t, loaded.Close())
-		})
+		wasm := wasmtest.Fixture(t, "traps.wasm")
+		module := compile(t, engine, wasm)
+		trusting := engineOf(t, engine, wasmer.EngineConfig{TrustEmbeddedCode: true})
+		universal, err := module.Embed(wasm)
+		require.NoError(t, err)
+		name := filepath.Join(t.TempDir(), "artifact")
+		for way, load := range map[string]func() (*wasmer.Module, error){
+			"bytes": func() (*wasmer.Module, error) {
+				artifact, err := module.Serialize()
+				require.NoError(t, err)
+				return engine.Deserialize(background, artifact)
+			},
+			"file": func() (*wasmer.Module, error) {
+				require.NoError(t, module.SerializeTo(name))
+				return engine.DeserializeFile(background, name)
+			},
+			"universal": func() (*wasmer.Module, error) { return trusting.Compile(background, universal) },
+		} {
+			t.Run(way, func(t *testing.T) {
+				flat(t, times(20_000), 200, func(n int) {
+					loaded, err := load()
+					require.NoError(t, err)
+					if n%16 == 0 {
+						instance, err := loaded.Instantiate()
+						require.NoError(t, err)
+						require.EqualValues(t, 42, call(t, instance, "ok").ToI32())
+						require.NoError(t, instance.Close())
+					}
+					require.NoError(t, loaded.Close())
+				})
+			})
+		}
 	})
 }
 
