@@ -37,7 +37,8 @@ fn write_header(root: &Path) {
     }
 }
 
-/// Two builds that share this id agree on the layout of compiled code: same wasmer, same compiler crates, same rustc.
+/// Two builds that share this id make the same code and agree on its layout: same wasmer, same compiler crates, same rustc,
+/// same sources of this crate, which takes part in compilation.
 fn build_id(root: &Path) -> String {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let version = Command::new(rustc)
@@ -48,10 +49,23 @@ fn build_id(root: &Path) -> String {
     let mut hash = Sha256::new();
     hash.update(fs::read(root.join("Cargo.lock")).unwrap_or_default());
     hash.update(version);
+    hash_sources(&root.join("src"), &mut hash);
     hash.update(env::var("TARGET").unwrap_or_default());
     hash.finalize()
         .iter()
         .take(8)
         .map(|b| format!("{b:02x}"))
         .collect()
+}
+
+fn hash_sources(folder: &Path, hash: &mut Sha256) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        match path.is_dir() {
+            true => hash_sources(&path, hash),
+            false => hash.update(fs::read(path).unwrap_or_default()),
+        }
+    }
 }

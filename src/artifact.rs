@@ -33,7 +33,7 @@ impl Key {
         }
     }
 
-    fn sign(&self, seal: &[u8; DIGEST]) -> [u8; MAC] {
+    pub fn sign(&self, seal: &[u8; DIGEST]) -> [u8; MAC] {
         self.0
             .clone()
             .chain_update(seal)

@@ -29,6 +29,7 @@ mod budget;
 mod builtin;
 mod bulk;
 mod bytes;
+mod cache;
 mod charge;
 mod code;
 mod compilation;

@@ -126,7 +126,7 @@ impl wasmergo_module {
 }
 
 /// Bytes that are kept: a copy.
-fn copy(bytes: &[u8]) -> OwnedBuffer {
+pub(crate) fn copy(bytes: &[u8]) -> OwnedBuffer {
     bytes.to_vec().into()
 }
 
@@ -177,11 +177,11 @@ pub unsafe extern "C" fn wasmergo_module_deserialize_file(
 }
 
 /// A file that somebody else closes.
-unsafe fn descriptor(file: RawFd) -> ManuallyDrop<File> {
+pub(crate) unsafe fn descriptor(file: RawFd) -> ManuallyDrop<File> {
     ManuallyDrop::new(unsafe { File::from_raw_fd(file) })
 }
 
-fn map(file: &File) -> Result<OwnedBuffer, Error> {
+pub(crate) fn map(file: &File) -> Result<OwnedBuffer, Error> {
     let failed = |what: &str, error: io::Error| {
         Error::new(
             wasmergo_error_kind::Resource,

@@ -56,6 +56,10 @@ type engineAccount struct {
 	compilations, failedCompilations atomic.Uint64
 	compileTime                      atomic.Int64
 	cacheHits, cacheMisses           atomic.Uint64
+	cacheCorrupt, cacheErrors        atomic.Uint64
+	cacheBytesRead                   atomic.Uint64
+	cacheBytesWritten                atomic.Uint64
+	cacheEvictions                   atomic.Uint64
 
 	// The rest belongs to the ledger's lock: what was counted of stores that are gone.
 	gone           InstanceStats
@@ -121,6 +125,8 @@ func (a *engineAccount) stats() EngineStats {
 		Compilations: a.compilations.Load(), FailedCompilations: a.failedCompilations.Load(),
 		CompileTime: time.Duration(a.compileTime.Load()),
 		CacheHits:   a.cacheHits.Load(), CacheMisses: a.cacheMisses.Load(),
+		CacheCorrupt: a.cacheCorrupt.Load(), CacheErrors: a.cacheErrors.Load(), CacheEvictions: a.cacheEvictions.Load(),
+		CacheBytesRead: a.cacheBytesRead.Load(), CacheBytesWritten: a.cacheBytesWritten.Load(),
 	}
 	ledger.mu.Lock()
 	defer ledger.mu.Unlock()

@@ -59,6 +59,8 @@ type cli struct {
 	name    string
 	options map[string][]string
 	file    string
+	// second is the other operand, if the command has one.
+	second string
 	// named says that file was given, library that it is a module which takes no arguments.
 	named, library bool
 	// rest is what follows the file, unless it was options.
@@ -90,6 +92,9 @@ func (c *cli) start(ctx context.Context, args []string) error {
 	}
 	if c.command.required() && !c.named {
 		return cliUsagef("%s is missing", c.command.operand)
+	}
+	if c.command.second != "" && c.second == "" {
+		return cliUsagef("%s is missing", c.command.second)
 	}
 	return c.await(ctx)
 }

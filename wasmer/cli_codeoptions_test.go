@@ -24,7 +24,7 @@ func TestCLIOptionsForCode(t *testing.T) {
 			require.Equal(t, want, run(level), level)
 		}
 		require.Equal(t, want, run("-O", "0", "--cpu", "native", "--canonicalize-nans", "--compile-threads", "1"))
-		require.Len(t, cliEntries(t, cache), 2)
+		require.Len(t, cacheFiles(t, cache), 2)
 		dump := filepath.Join(folder, compiler.String())
 		require.Equal(t, want, fib("--compiler", compiler.String(), "--dump-ir", dump))
 		require.Contains(t, files(t, dump), "trampoline_call_i_i.o")

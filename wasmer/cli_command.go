@@ -13,6 +13,8 @@ type cliCommand struct {
 	name, summary string
 	// operand is what the command works on; in brackets it may be absent, and none is empty.
 	operand string
+	// second is what it is given besides; empty for nothing.
+	second  string
 	options []cliOption
 	// guest says that what follows the operand is for a guest.
 	guest bool
@@ -35,7 +37,8 @@ type cliOption struct {
 // nothing about it.
 func cliCommands() []*cliCommand {
 	return []*cliCommand{
-		cliRunCommand(), cliCompileCommand(), cliInspectCommand(), cliValidateCommand(), cliWat2WasmCommand(), cliCompletionCommand(),
+		cliRunCommand(), cliCompileCommand(), cliInspectCommand(), cliValidateCommand(), cliWat2WasmCommand(), cliCacheCommand(),
+		cliCompletionCommand(),
 		{name: "version", summary: "show the versions of what this is made of", do: (*cli).version},
 		{name: "help", operand: "[COMMAND]", summary: "explain the commands", do: (*cli).help},
 	}
@@ -94,6 +97,9 @@ func (c *cliCommand) usage() string {
 	}
 	if c.operand != "" {
 		words = append(words, c.operand)
+	}
+	if c.second != "" {
+		words = append(words, c.second)
 	}
 	if c.guest {
 		words = append(words, "[ARGS...]")

@@ -43,6 +43,8 @@ func (c *cliCommand) choices() []string {
 		return cliCommandNames()
 	case "SHELL":
 		return cliShells()
+	case "ACTION":
+		return slices.Sorted(maps.Keys(cliCacheActions))
 	}
 	return nil
 }
@@ -120,6 +122,8 @@ func cliBashScript() string {
 // bash is what the script knows of the command's operand.
 func (c *cliCommand) bash() string {
 	switch choices := c.choices(); {
+	case choices != nil && c.second != "":
+		return "choices='" + strings.Join(choices, " ") + "' second=-d"
 	case choices != nil:
 		return "choices='" + strings.Join(choices, " ") + "'"
 	case c.guest:
@@ -134,7 +138,7 @@ func (c *cliCommand) bash() string {
 const cliBashTemplate = `# bash completion for wasmer-go
 _wasmer_go() {
 	local cur=${COMP_WORDS[COMP_CWORD]} i=2 word option='' operand='' words=''
-	local options='' valued='' choices='' kind='' guest=''
+	local options='' valued='' choices='' kind='' guest='' second=''
 	COMPREPLY=()
 	[[ $cur == = ]] && cur=''
 	case ${COMP_WORDS[1]} in
@@ -163,7 +167,7 @@ _wasmer_go() {
 		elif [[ $cur == -* ]]; then
 			words=$options
 		elif [[ $operand ]]; then
-			kind=
+			kind=$second
 		elif [[ $choices ]]; then
 			words=$choices
 		fi
@@ -204,6 +208,9 @@ func cliZshScript() string {
 			fmt.Fprintf(&cases, " \\\n\t\t\t\t'1:word:(%s)'", strings.Join(choices, " "))
 		case command.operand != "":
 			cases.WriteString(" \\\n\t\t\t\t'1:module:_files -g \"*.(wasm|wat)\"'")
+		}
+		if command.second != "" {
+			cases.WriteString(" \\\n\t\t\t\t'2:folder:_files -/'")
 		}
 		if command.guest {
 			cases.WriteString(" \\\n\t\t\t\t'*:argument:_files'")
@@ -272,6 +279,9 @@ func cliFishScript() string {
 		switch choices := command.choices(); {
 		case choices != nil:
 			fmt.Fprintf(&b, "%s -a '%s'\n", prefix, strings.Join(choices, " "))
+			if command.second != "" {
+				fmt.Fprintf(&b, "%s -a '(__fish_complete_directories)'\n", prefix)
+			}
 		case command.operand != "":
 			fmt.Fprintf(&b, "%s -F\n", prefix)
 		}

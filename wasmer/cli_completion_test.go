@@ -44,7 +44,7 @@ func TestCLICompletionInBash(t *testing.T) {
 	const options = "--dir|--env|--inherit-env|--invoke|--compiler|--cache|--timeout|--cost-limit|--metering|--stats|--log-level|--stub-unknown|--profile|--perf-map|--target|--cpu|--canonicalize-nans|--verify-ir|--dump-ir|--compile-threads|--help"
 	compilers := strings.Join(cliCompilers(), "|")
 	for line, want := range map[string]string{
-		"":                             "run|compile|inspect|validate|wat2wasm|completion|version|help",
+		"":                             "run|compile|inspect|validate|wat2wasm|cache|completion|version|help",
 		"in":                           "inspect",
 		"run ":                         modules,
 		"run a":                        "a.wasm",
@@ -74,6 +74,10 @@ func TestCLICompletionInBash(t *testing.T) {
 		"wat2wasm -o ":                 "folder|a.wasm|b c.wat|d.txt",
 		"completion ":                  "bash|fish|zsh",
 		"completion bash ":             "",
+		"cache ":                       "clean|ls|verify",
+		"cache ls ":                    "folder",
+		"cache ls folder ":             "folder",
+		"cache clean --o":              "--older",
 		"help w":                       "wat2wasm",
 		"version ":                     "",
 		"nonsense ":                    "",

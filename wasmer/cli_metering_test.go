@@ -23,7 +23,7 @@ func TestCLICountsInstructions(t *testing.T) {
 			require.Regexp(t, `^wasmer-go: \d+ instructions\nwasmer-go: .*cost limit exceeded`, stopped.stderr)
 		}
 	}
-	require.Len(t, cliEntries(t, folder), 3*len(cliCompilers()), "a limit makes no other code")
+	require.Len(t, cacheFiles(t, folder), 3*len(cliCompilers()), "a limit makes no other code")
 	for _, wrong := range [][]string{{"--metering", "most"}, {"--cost-limit", "0"}, {"--cost-limit", "-1"}, {"--cost-limit", "1e9"}} {
 		requireCLIFailure(t, cliExecute("", "run", wrong[0], wrong[1], cliFixture("fib.wasm")), 2, wrong[0], wrong[1])
 	}

@@ -62,6 +62,9 @@ func (c *cli) parseOperand(word string) error {
 	case c.library:
 		return cliUsagef("unexpected %q after the file %q, which has no _start to take arguments; arguments follow --invoke NAME",
 			word, c.file)
+	case c.named && c.command.second != "" && c.second == "":
+		c.second = word
+		return nil
 	case c.named:
 		return cliUsagef("unexpected %q after %q", word, c.file)
 	}

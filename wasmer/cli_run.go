@@ -97,7 +97,7 @@ func (c *cli) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	engine, err := c.engine(task.engine)
+	engine, err := c.engine(c.withCache(task.engine))
 	if err != nil {
 		return err
 	}
@@ -263,12 +263,9 @@ func (c *cli) engine(config EngineConfig) (*Engine, error) {
 
 // compile makes the module, or takes it from the cache.
 func (c *cli) compile(ctx context.Context, engine *Engine, wasm []byte) (*Module, error) {
-	cache := newCLICache(c.value("cache"), wasm, engine)
-	if module := cache.load(ctx); module != nil {
-		return module, nil
-	}
 	progress := startCLIProgress(ctx, c.stderr, cliPrintable(fmt.Sprintf("compiling %s with %s", c.title(), engine.Compiler())))
 	c.progress.Store(progress)
+	c.toldCache(engine)
 	module, err := engine.Compile(ctx, wasm)
 	progress.stop()
 	if err != nil && ctx.Err() != nil && errors.Is(err, ErrInterrupted) {
@@ -276,9 +273,6 @@ func (c *cli) compile(ctx context.Context, engine *Engine, wasm []byte) (*Module
 	}
 	if err != nil {
 		return nil, c.explainInvalid(wasm, err)
-	}
-	if err := cache.store(module); err != nil {
-		c.warn(fmt.Errorf("%w; it is compiled anew each time", cliExplain("--cache "+c.value("cache"), err)))
 	}
 	return module, nil
 }

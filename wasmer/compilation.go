@@ -43,18 +43,17 @@ type CompileStats struct {
 	PeakMemory uint64
 }
 
-// CompileStats tells what the module's compilation took; all is 0 for a module that was not compiled by its engine.
+// CompileStats tells what the module's compilation took; all is 0 for one that was loaded, from a cache too.
 func (m *Module) CompileStats() CompileStats { return m.compilation }
 
 // compile makes a module, ends early with the context, and tells of its progress.
-func (e *Engine) compile(ctx context.Context, engine *ffi.Engine, wasm []byte, stats *CompileStats) (*ffi.Module, error) {
+func (e *Engine) compile(ctx context.Context, engine *ffi.Engine, wasm []byte, stats *CompileStats) (module *ffi.Module, err error) {
 	numbers := new(ffi.Compilation)
 	if ctx != nil && ctx.Done() != nil {
 		defer context.AfterFunc(ctx, func() { numbers.Stop.Store(1) })()
 	}
 	began := time.Now()
-	var module *ffi.Module
-	var err error
+	defer func() { e.account.compiled(time.Since(began), err) }()
 	if e.config.OnProgress == nil {
 		module, err = engine.Compile(wasm, numbers)
 	} else {
@@ -65,7 +64,7 @@ func (e *Engine) compile(ctx context.Context, engine *ffi.Engine, wasm []byte, s
 	}
 	*stats = CompileStats{Duration: time.Since(began), PeakMemory: numbers.Peak.Load()}
 	stats.Functions, stats.CodeBytes = module.Code()
-	return module, nil
+	return roundTrip(engine, wasm, module, nil)
 }
 
 // compileTelling compiles on a goroutine of its own, so that this one can call Go code.

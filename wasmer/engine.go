@@ -140,8 +140,16 @@ type EngineConfig struct {
 	// MeasureTime has the times measured that guests and host functions take: see InstanceStats. It costs each call of either
 	// 0.1 to 0.2 µs.
 	MeasureTime bool
+	// CacheDir is a folder in which Compile keeps compiled modules, and looks for them; empty for none. It is made if it is not
+	// there, and opened as by OpenCache with the zero CacheConfig, which tells who may share it. With DumpIR, or a Target with
+	// another triple, modules are compiled in any case.
+	CacheDir string
+	// Cache is another place to keep compiled modules; nil for none. It is not closed with the engine.
+	Cache Cache
+	// RequireCache makes Compile fail with an error of the cache: else it compiles, the error counts and is logged.
+	RequireCache bool
 	// Logger is told of events, nil is that of SetLogger: calls, instantiations and compilations that failed (error); limits
-	// reached, artifacts rejected, and what was collected without having been closed (warn); calls that were interrupted
+	// reached, artifacts rejected, failures of a cache, and what was collected without having been closed (warn); calls that were interrupted
 	// (info); what is made and closed, and guests that exit (debug). Calls that succeed are no events. It is called on the goroutine
 	// of the event, with nothing locked, so that it may use the engine and its instances; a panic of its handler is dropped. What
 	// it refers to is not collected before the engine's instances.
@@ -201,6 +209,7 @@ type Engine struct {
 	config   EngineConfig
 	handle   handle[ffi.Engine]
 	account  *engineAccount
+	cache    *engineCache
 	children children
 	// shared says that it is the default engine, which nobody can close.
 	shared bool
@@ -233,6 +242,9 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
+	if config, err = config.withCache(); err != nil {
+		return nil, err
+	}
 	options := ffi.EngineConfig{
 		Compiler: uint32(config.Compiler), Code: config.code(),
 		Features:    ffi.DefaultFeatures,
@@ -252,7 +264,7 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		return nil, translate("engine", err)
 	}
 	account := openEngineAccount(ptr, config.Logger)
-	e := &Engine{config: config, account: account}
+	e := &Engine{config: config, account: account, cache: newEngineCache(config, account)}
 	free := func(ptr *ffi.Engine) {
 		account.closed(countEngines)
 		ptr.Delete()
@@ -307,8 +319,8 @@ func (e *Engine) checkSize(wasm []byte) error {
 	return nil
 }
 
-// Compile makes a module from the binary or the text format. It fails as Validate does. If ctx ends it is ErrInterrupted, as
-// soon as the functions that are being compiled are read or done.
+// Compile makes a module from the binary or the text format, or takes it from the engine's cache. It fails as Validate does.
+// If ctx ends it is ErrInterrupted, as soon as the functions that are being compiled are read or done.
 func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if e != nil {
 		if err := e.checkSize(wasm); err != nil {
@@ -321,10 +333,18 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 			}
 		}
 	}
-	var stats CompileStats
-	module, err := e.newModule(ctx, opCompile, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
-		module, err := e.compile(ctx, engine, wasm, &stats)
-		return roundTrip(engine, wasm, module, err)
+	op, stats := opCompile, CompileStats{}
+	module, err := e.newModuleBy(ctx, &op, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
+		if e.cache == nil {
+			return e.compile(ctx, engine, wasm, &stats)
+		}
+		module, compiled, err := e.cache.module(ctx, engine, wasm, func(ctx context.Context) (*ffi.Module, error) {
+			return e.compile(ctx, engine, wasm, &stats)
+		})
+		if err == nil && !compiled {
+			op = opDeserialize
+		}
+		return module, err
 	})
 	if module != nil {
 		module.compilation = stats
@@ -335,10 +355,17 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 func (e *Engine) newModule(ctx context.Context, op string, input []byte,
 	load func(*ffi.Engine, []byte) (*ffi.Module, error),
 ) (*Module, error) {
+	return e.newModuleBy(ctx, &op, input, load)
+}
+
+// newModuleBy makes a module by an op that load may change.
+func (e *Engine) newModuleBy(ctx context.Context, op *string, input []byte,
+	load func(*ffi.Engine, []byte) (*ffi.Module, error),
+) (*Module, error) {
 	began := time.Now()
-	module, err := e.loadModule(ctx, op, input, load)
+	module, err := e.loadModule(ctx, *op, input, load)
 	if e != nil {
-		e.account.tellModule(ctx, op, len(input), time.Since(began), module, err)
+		e.account.tellModule(ctx, *op, len(input), time.Since(began), module, err)
 	}
 	return module, err
 }
@@ -354,12 +381,8 @@ func (e *Engine) loadModule(ctx context.Context, op string, input []byte,
 		return nil, err
 	}
 	defer e.handle.release()
-	began := time.Now()
 	module, err := load(ptr, input)
 	runtime.KeepAlive(input)
-	if op == opCompile {
-		e.account.compiled(time.Since(began), err)
-	}
 	if failure := (*ffi.Error)(nil); errors.As(err, &failure) && failure.Kind == ffi.KindInterrupted {
 		return nil, interrupted(ctx)
 	}

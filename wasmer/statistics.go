@@ -105,9 +105,17 @@ type EngineStats struct {
 	CompileTime        time.Duration `json:"compile_time_ns"`
 	// Instantiations are the instances that were linked, those whose start function failed included.
 	Instantiations uint64 `json:"instantiations"`
-	// CacheHits are the modules that a cache had, CacheMisses those that it had not.
-	CacheHits   uint64 `json:"cache_hits"`
-	CacheMisses uint64 `json:"cache_misses"`
+	// CacheHits are the modules that a cache had, or that another goroutine was about to put there; CacheMisses those that it
+	// had not, of which CacheCorrupt had an entry that was damaged, or was none.
+	CacheHits    uint64 `json:"cache_hits"`
+	CacheMisses  uint64 `json:"cache_misses"`
+	CacheCorrupt uint64 `json:"cache_corrupt"`
+	// CacheErrors are the failures of a cache to read or keep an entry, CacheEvictions the entries that had to go for others.
+	CacheErrors    uint64 `json:"cache_errors"`
+	CacheEvictions uint64 `json:"cache_evictions"`
+	// CacheBytesRead and CacheBytesWritten are the sizes of the entries that were used, and that were put.
+	CacheBytesRead    uint64 `json:"cache_bytes_read"`
+	CacheBytesWritten uint64 `json:"cache_bytes_written"`
 }
 
 // ProcessStats is what there is in the process, and what all engines have done.

@@ -518,6 +518,76 @@ typedef Trace wasmergo_trace;
 void wasmergo_bytes_delete(wasmergo_bytes bytes);
 
 /*
+ Writes the key of a module in binary or text format, 32 bytes.
+
+ # Safety
+ `bytes` holds `len` bytes, `out` takes 32.
+ */
+wasmergo_bytes wasmergo_engine_key(const wasmergo_engine *engine,
+                                   const uint8_t *bytes,
+                                   size_t len,
+                                   uint8_t *out);
+
+/*
+ The module as the entry of a key.
+
+ # Safety
+ `key` holds 32 bytes, `out` is valid.
+ */
+wasmergo_bytes wasmergo_module_to_cache(const wasmergo_module *module,
+                                        const uint8_t *key,
+                                        wasmergo_bytes *out);
+
+/*
+ Writes the module as the entry of a key. The caller closes the descriptor.
+
+ # Safety
+ `key` holds 32 bytes, `file` is an open file.
+ */
+wasmergo_bytes wasmergo_module_to_cache_file(const wasmergo_module *module,
+                                             const uint8_t *key,
+                                             int32_t file);
+
+/*
+ Loads the entry of a key. What is not whole, not this engine's, or another key's is refused before wasmer sees it.
+
+ # Safety
+ `bytes` holds `len` bytes, `key` 32, `out` is valid. As for `wasmergo_module_deserialize`.
+ */
+wasmergo_bytes wasmergo_module_from_cache(const wasmergo_engine *engine,
+                                          const uint8_t *key,
+                                          const uint8_t *bytes,
+                                          size_t len,
+                                          wasmergo_module **out);
+
+/*
+ As `wasmergo_module_from_cache`, from a file, which is mapped as by `wasmergo_module_deserialize_file`.
+
+ # Safety
+ `key` holds 32 bytes, `file` is an open file, `out` is valid. What is mapped does not change.
+ */
+wasmergo_bytes wasmergo_module_from_cache_file(const wasmergo_engine *engine,
+                                               const uint8_t *key,
+                                               int32_t file,
+                                               wasmergo_module **out);
+
+/*
+ Another handle of the same code; owned by the caller.
+ */
+wasmergo_module *wasmergo_module_share(const wasmergo_module *module);
+
+/*
+ What an entry in a file is of, encoded: compiler, key in hexadecimal digits, module name. Fails if it is damaged, or no
+ entry; but for the header, damage is looked for if it is to be verified only. The caller closes the descriptor.
+
+ # Safety
+ `file` is an open file, `out` is valid.
+ */
+wasmergo_bytes wasmergo_cache_inspect(int32_t file,
+                                      bool verify,
+                                      wasmergo_bytes *out);
+
+/*
  Puts the module's artifact into a custom section of the module that it was made from, in binary or text format.
 
  # Safety
