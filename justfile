@@ -44,6 +44,7 @@ go:
 test: build
     go test -timeout 15m ./...
     cd conformance && go test -timeout 15m ./...
+    cd wasmer/blobcache && go test -timeout 15m ./...
     {{just}} _shared cargo test --release --locked {{quote(cargo_features)}}
 
 # Compare with other runtimes; arguments go to benchmarks/cmd/report
@@ -104,6 +105,11 @@ artifacts: build
         (cd conformance && go test -tags wasmer_artifacts,{{tag}} -count=1 -timeout 15m ./...); \
     done
 
+# Run the tests with modules that come out of a cache, and the official suites
+cached: build
+    go test -tags wasmer_cached,{{tag}} -timeout 15m ./...
+    cd conformance && go test -tags wasmer_cached,{{tag}} -timeout 15m ./...
+
 # Run the soak tests at full length
 soak: build
     WASMER_GO_SOAK=long go test -count=1 -v -run 'TestSoak' -timeout 180m ./wasmer/...
@@ -143,13 +149,13 @@ check-format:
     cargo fmt --check
     cargo fmt --check --manifest-path conformance/tools/Cargo.toml
 
-# `./...` leaves out what lies under .ci, and benchmarks is a module of its own.
+# `./...` leaves out what lies under .ci, and the modules below the root.
 [private]
 check-go:
     go vet ./... ./.ci/hello ./.ci/licenses
     go vet -tags wasmer_torture,{{tag}} ./wasmer/...
     go tool staticcheck ./... ./.ci/hello ./.ci/licenses
-    for module in benchmarks conformance; do (cd "$module" && go vet ./...); done
+    for module in benchmarks conformance wasmer/blobcache; do (cd "$module" && go vet ./...); done
 
 [private]
 check-rust:
@@ -166,11 +172,11 @@ check-header: rust
 [private]
 check-tidy:
     go mod tidy -diff
-    for module in benchmarks conformance; do (cd "$module" && go mod tidy -diff); done
+    for module in benchmarks conformance wasmer/blobcache; do (cd "$module" && go mod tidy -diff); done
 
 [private]
 check-licences:
-    go run ./.ci/licenses . benchmarks conformance conformance/tools
+    go run ./.ci/licenses . benchmarks conformance conformance/tools wasmer/blobcache
 
 [private]
 check-consumer: rust
