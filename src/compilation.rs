@@ -3,6 +3,7 @@
 use crate::account::{Account, Opened};
 use crate::error::{Error, wasmergo_error_kind};
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmer_types::{CompilationProgressCallback, UserAbort};
@@ -62,9 +63,11 @@ impl Compilation {
         })
     }
 
+    /// Unwinds a compiler's thread. For an error each of them would go on with one function of every bucket that is left, which
+    /// with LLVM takes many seconds.
     fn check(&self) -> Result<(), UserAbort> {
         match self.shared.is_stopped() || self.account.is_exceeded() {
-            true => Err(UserAbort::new("ended early")),
+            true => resume_unwind(Box::new("ended early")),
             false => Ok(()),
         }
     }
