@@ -5,6 +5,7 @@
 
 use crate::engine::wasmergo_compiler;
 use crate::error::{Error, wasmergo_error_kind};
+use crate::host::{self, wasmergo_import};
 use crate::module::Compiled;
 use crate::stack;
 use std::any::Any;
@@ -33,15 +34,6 @@ impl From<wasmergo_compiler> for Abi {
             wasmergo_compiler::Singlepass => Self::Singlepass,
             wasmergo_compiler::Llvm => Self::Llvm,
         }
-    }
-}
-
-/// Of the compiler of this name.
-impl From<&str> for Abi {
-    fn from(compiler: &str) -> Self {
-        let all = [wasmergo_compiler::Singlepass, wasmergo_compiler::Llvm];
-        let known = all.into_iter().find(|other| other.to_string() == compiler);
-        known.map_or(Self::System, Self::from)
     }
 }
 
@@ -88,18 +80,30 @@ impl Abi {
 
 /// What kinds of code a store has. An exception must not pass through frames of Singlepass: what it tells of the registers
 /// that it saves is wrong, and code that catches the exception would go on with a guest's values in place of its own.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Kinds {
     singlepass: bool,
     exceptions: bool,
 }
 
 impl Kinds {
-    /// Only code that has a tag can throw.
-    pub fn check(&self, module: &Compiled) -> Result<(), Error> {
-        let singlepass = self.singlepass || module.abi == Abi::Singlepass;
-        let exceptions = self.exceptions || !module.info().tags.is_empty();
-        match singlepass && exceptions {
+    /// Those of a module's code with these imports. Only code that has a tag can throw, and its exceptions meet only code that
+    /// calls that of other instances, which those that share no references do by their imports.
+    pub fn of(module: &Compiled, imports: &[wasmergo_import]) -> Self {
+        let guest = |import: &wasmergo_import| match unsafe { import.item.as_ref() } {
+            Some(item) => item.callee().is_ok_and(|callee| !host::is_host(&callee)),
+            None => false,
+        };
+        Self {
+            singlepass: module.abi == Abi::Singlepass
+                && (module.shares_references || imports.iter().any(guest)),
+            exceptions: !module.info().tags.is_empty(),
+        }
+    }
+
+    pub fn check(self, added: Self) -> Result<(), Error> {
+        let all = self.with(added);
+        match all.singlepass && all.exceptions {
             false => Ok(()),
             true => Err(Error::new(
                 wasmergo_error_kind::Unsupported,
@@ -109,9 +113,11 @@ impl Kinds {
         }
     }
 
-    pub fn add(&mut self, module: &Compiled) {
-        self.singlepass |= module.abi == Abi::Singlepass;
-        self.exceptions |= !module.info().tags.is_empty();
+    pub fn with(self, added: Self) -> Self {
+        Self {
+            singlepass: self.singlepass || added.singlepass,
+            exceptions: self.exceptions || added.exceptions,
+        }
     }
 }
 

@@ -108,6 +108,7 @@ fn need(
     };
     let (byte, local, live) = match compiler {
         wasmergo_compiler::Cranelift => (800, 1000, blocks * locals),
+        wasmergo_compiler::None => (0, 0, 0),
         wasmergo_compiler::Singlepass => (200, 100, 0),
         wasmergo_compiler::Llvm => (800, 2000, blocks * locals),
     };

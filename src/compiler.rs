@@ -174,27 +174,53 @@ impl Options {
             max_function_size: options.max_function_size,
             max_memory: options.max_memory,
         };
+        out.check_target()?;
+        Ok(out)
+    }
+
+    /// Refuses targets that the compiler does not have.
+    fn check_target(&self) -> Result<(), Error> {
         // wasmer's code for SSE rounds nothing, and makes all NaNs 0.
-        let x86 = out.target.triple().architecture == Architecture::X86_64;
-        let avx = out.target.cpu_features().contains(CpuFeature::AVX);
-        if compiler == wasmergo_compiler::Singlepass && x86 && !avx {
+        let x86 = self.target.triple().architecture == Architecture::X86_64;
+        let avx = self.target.cpu_features().contains(CpuFeature::AVX);
+        if self.compiler == wasmergo_compiler::Singlepass && x86 && !avx {
             return Err(unsupported(format!(
-                "EngineConfig.Target: the compiler {compiler} needs the CPU feature avx"
+                "EngineConfig.Target: the compiler {} needs the CPU feature avx",
+                self.compiler
             )));
         }
         // LLVM ends the process over a section's name that wasmer gives it for macOS.
-        if compiler == wasmergo_compiler::Llvm
-            && out.target.triple().operating_system != OperatingSystem::Linux
-            && !out.target.is_native()
+        if self.compiler == wasmergo_compiler::Llvm
+            && self.target.triple().operating_system != OperatingSystem::Linux
+            && !self.target.is_native()
         {
             return Err(unsupported(format!(
-                "EngineConfig.Target: the compiler {compiler} makes code for macOS only there"
+                "EngineConfig.Target: the compiler {} makes code for macOS only there",
+                self.compiler
             )));
         }
-        if out.target != Target::default() {
-            out.try_target()?;
+        if self.target != Target::default() {
+            self.try_target()?;
         }
-        Ok(out)
+        Ok(())
+    }
+
+    /// The same for another compiler, as far as it has them, on other threads.
+    pub fn with(&self, compiler: wasmergo_compiler, threads: u32) -> Result<Self, Error> {
+        let other = Self {
+            compiler,
+            threads: NonZero::new(threads as usize),
+            level: match OptLevel::of(compiler).contains(&self.level) {
+                true => self.level,
+                false => OptLevel::Default,
+            },
+            verify: self.verify && compiler != wasmergo_compiler::Singlepass,
+            dump: self.dump.clone(),
+            target: self.target.clone(),
+            ..*self
+        };
+        other.check_target()?;
+        Ok(other)
     }
 
     /// Whether the compiler makes code for the target at all is known when it has made some.

@@ -84,8 +84,10 @@ pub struct wasmergo_engine {
     pub(crate) drop_debug_info: bool,
     pub(crate) artifact_key: Option<Key>,
     pub(crate) code: Arc<live::Code>,
-    forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
+    pub(crate) forwarders: Mutex<HashMap<FunctionType, Arc<Compiled>>>,
     pub(crate) budget: Option<Arc<Budget>>,
+    /// Its code stays apart from that of others, and this engine makes what they refer to; see `tier.rs`.
+    pub(crate) linker: Option<Arc<wasmergo_engine>>,
 }
 
 impl wasmergo_engine {
@@ -122,6 +124,7 @@ impl wasmergo_engine {
             code: Arc::default(),
             forwarders: Mutex::default(),
             budget: Budget::new(config.limits.total_memory_pages),
+            linker: None,
         })
     }
 
@@ -225,6 +228,15 @@ impl wasmergo_engine {
             artifact_key_len: 0,
         };
         Arc::new(Self::new(&config, &[]).unwrap())
+    }
+}
+
+impl wasmergo_compiler {
+    const ALL: [Self; 4] = [Self::None, Self::Cranelift, Self::Singlepass, Self::Llvm];
+
+    /// The one of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.to_string() == name)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::guard;
 use crate::meter::WASMERGO_TRAP_COST_LIMIT;
 use crate::statistics::{self, Statistics};
 use crate::store::wasmergo_store;
-use crate::{externref, stack, thread, types};
+use crate::{externref, stack, thread, tier, types};
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use wasmer_types::{RawValue, TrapCode};
@@ -262,6 +262,11 @@ pub unsafe extern "C" fn wasmergo_function_reference(
         };
         let store = unsafe { &*function.store };
         let ty = store.signature(callee)?;
+        let stand_in = unsafe { tier::stand_in(store, function, callee, &ty)? };
+        let callee = match stand_in.map(|stand_in| unsafe { &(*stand_in).item }) {
+            Some(Item::Function { callee, .. }) => callee,
+            _ => callee,
+        };
         let mut signatures = store.signatures.borrow_mut();
         signatures.claim([&ty].into_iter(), store.abi(callee))?;
         unsafe { out.write(std::ptr::from_ref(callee) as u64) };

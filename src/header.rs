@@ -36,6 +36,12 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The compiler that has made the code.
+    pub fn compiler(&self) -> Result<wasmergo_compiler, Error> {
+        wasmergo_compiler::named(&self.compiler)
+            .ok_or_else(|| incompatible(format!("compiled by {}", self.compiler)))
+    }
+
     /// Of the code that an engine makes of a module.
     pub fn new(engine: &wasmergo_engine, module: [u8; DIGEST]) -> Self {
         Self {

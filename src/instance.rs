@@ -1,5 +1,6 @@
 //! Instances: a module's code with its imports, memories, tables and globals in a store.
 
+use crate::abi::Kinds;
 use crate::builtin;
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
@@ -96,7 +97,8 @@ impl wasmergo_instance {
         let linked = unsafe { link(store, &module, imports) };
         let natives = store.natives.replace(outer);
         let (instance, imported) = linked.inspect_err(|_| before.restore(store))?;
-        store.has.borrow_mut().add(&module);
+        let kinds = Kinds::of(&module, imports);
+        store.has.set(store.has.get().with(kinds));
         builtin::install(&instance);
         let mut after = State::of(store);
         after.instances += 1; // this one

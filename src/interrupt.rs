@@ -6,7 +6,6 @@
 //!
 //! A request names a call by a number that is never used again: it cannot hit another call, however late it comes.
 
-use crate::error::{Error, wasmergo_error_kind};
 use crate::function::Call;
 use crate::guard::infallible;
 use crate::store::wasmergo_store;

@@ -92,6 +92,7 @@ mod store;
 mod symbols;
 mod table;
 mod thread;
+mod tier;
 mod timer;
 mod trace;
 mod tunables;

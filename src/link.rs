@@ -1,5 +1,6 @@
 //! Linking: a module's imports, as its code calls and refers to them, and what becomes of a store when it fails.
 
+use crate::abi::Kinds;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Import, Reference};
 use crate::first_memory;
@@ -26,7 +27,7 @@ pub(crate) unsafe fn link(
     if module.shares_references {
         store.signatures.borrow_mut().claim(types(), module.abi)?;
     }
-    store.has.borrow().check(module)?;
+    store.has.get().check(Kinds::of(module, imports))?;
     let resolved = unsafe { resolve(store, module, imports)? };
     let externs: Vec<_> = resolved.iter().map(|(item, _)| clone(item)).collect();
     let objects = unsafe { &mut *store.objects.get() };

@@ -3,7 +3,6 @@
 //! The payload of an artifact: where wasmer's part begins u64, notes, debug sections, length of locations u64, locations, zeros up
 //! to a multiple of 64, what wasmer makes of compiled code. All but the code itself is used in place, so that a file need not be read, but is mapped.
 
-use crate::abi::Abi;
 use crate::artifact::{self, ALIGNMENT};
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::dwarf::Sections;
@@ -16,6 +15,7 @@ use crate::module::{Compiled, Parts, wasmergo_module};
 use crate::prepare::Notes;
 use crate::resource;
 use crate::signature::SignatureTable;
+use crate::tier;
 use shared_buffer::OwnedBuffer;
 use std::fs::File;
 use std::io::{self, Write};
@@ -116,10 +116,14 @@ impl wasmergo_module {
                 debug,
                 locations,
                 wasmer_engine,
-                abi: Abi::from(&*envelope.header.compiler),
+                abi: envelope.header.compiler()?.into(),
                 metered: engine.metering.is_some(),
             };
-            Ok(Compiled::with(parts, engine))
+            let compiled = Compiled::with(parts, engine);
+            if engine.linker.is_some() && compiled.shares_references {
+                return Err(incompatible(tier::unsupported(engine.compiler).message));
+            }
+            Ok(compiled)
         })?;
         Ok(Self::new(compiled, envelope.header, engine))
     }

@@ -44,6 +44,8 @@ pub(crate) struct Compiled {
     pub abi: Abi,
     /// Code outside of the module can call its references, or the other way round.
     pub shares_references: bool,
+    /// What makes forwarders to its functions where others refer to them, if its code stays apart; see `tier.rs`.
+    pub linker: Option<Arc<wasmergo_engine>>,
     /// What compiles forwarders, if there may be need of some.
     engine: Option<Arc<wasmergo_engine>>,
     pub limits: wasmergo_limits,
@@ -175,6 +177,7 @@ impl Compiled {
             exports,
             abi,
             engine: forwards.then(|| engine.share()),
+            linker: engine.linker.clone(),
             tunables: engine.tunables(notes.tables.clone()),
             notes,
             dwarf: Dwarf::new(debug),

@@ -37,7 +37,9 @@ pub struct wasmergo_store {
     /// How much of the stack was in use when the exceptions were thrown, added up.
     pub(crate) backtraces: Cell<usize>,
     /// What kinds of code there are.
-    pub(crate) has: RefCell<Kinds>,
+    pub(crate) has: Cell<Kinds>,
+    /// What references lead to in place of these functions; see `tier.rs`.
+    pub(crate) stand_ins: RefCell<HashMap<*const wasmergo_extern, *const wasmergo_extern>>,
     /// The instances by their contexts.
     pub(crate) contexts: RefCell<HashMap<usize, *const wasmergo_instance>>,
     /// The native host functions of the instance that is being linked.
@@ -117,6 +119,13 @@ impl wasmergo_store {
         let kept = externs.keep(self, item, statistics);
         externs.functions.insert(key, kept);
         kept
+    }
+
+    /// From now on the callee is this extern to the host.
+    pub fn stand_for(&self, callee: &VMCallerCheckedAnyfunc, function: *const wasmergo_extern) {
+        let key = (callee.func_ptr as usize, unsafe { callee.vmctx.host_env }
+            as usize);
+        self.externs().functions.insert(key, function);
     }
 
     /// Frees the instances after the first `kept`, which nobody can have come to know.
@@ -209,7 +218,8 @@ pub unsafe extern "C" fn wasmergo_store_new(
             statistics: Statistics::default(),
             instances: RefCell::default(),
             backtraces: Cell::new(0),
-            has: RefCell::default(),
+            has: Cell::default(),
+            stand_ins: RefCell::default(),
             contexts: RefCell::default(),
             natives: RefCell::default(),
             signatures: RefCell::default(),

@@ -8,6 +8,7 @@ use crate::feature::{self, FeatureSet};
 use crate::frame;
 use crate::instruction;
 use crate::signature::SignatureTable;
+use crate::tier;
 use std::borrow::Cow;
 use wasmer::wasmparser::{
     BinaryReaderError, CompositeInnerType, ElementItems, KnownCustom, Name, Parser, Payload,
@@ -65,6 +66,9 @@ pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Er
         .map_err(|error| invalid(binary, &error, engine))??;
     if engine.compiler == wasmergo_compiler::Singlepass {
         frame::refuse_large(binary).map_err(|error| invalid(binary, &error, engine))??;
+    }
+    if engine.linker.is_some() {
+        tier::refuse_sharing(binary).map_err(|error| invalid(binary, &error, engine))??;
     }
     Ok(())
 }

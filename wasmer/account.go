@@ -60,6 +60,8 @@ type engineAccount struct {
 	cacheBytesRead                   atomic.Uint64
 	cacheBytesWritten                atomic.Uint64
 	cacheEvictions                   atomic.Uint64
+	tierUps, failedTierUps           atomic.Uint64
+	pendingTierUps, tierUpTime       atomic.Int64
 
 	// The rest belongs to the ledger's lock: what was counted of stores that are gone.
 	gone           InstanceStats
@@ -119,6 +121,23 @@ func (a *engineAccount) cached(hit bool) {
 	}
 }
 
+func (a *engineAccount) tierUpPending(n int64) {
+	a.pendingTierUps.Add(n)
+	process.pendingTierUps.Add(n)
+}
+
+// tieredUp counts an optimization that was not given up.
+func (a *engineAccount) tieredUp(took time.Duration, err error) {
+	for _, a := range []*engineAccount{a, &process} {
+		a.tierUpTime.Add(int64(took))
+		if err == nil {
+			a.tierUps.Add(1)
+		} else {
+			a.failedTierUps.Add(1)
+		}
+	}
+}
+
 func (a *engineAccount) stats() EngineStats {
 	stats := EngineStats{
 		Engines: a.engines.Load(), Modules: a.modules.Load(),
@@ -127,6 +146,8 @@ func (a *engineAccount) stats() EngineStats {
 		CacheHits:   a.cacheHits.Load(), CacheMisses: a.cacheMisses.Load(),
 		CacheCorrupt: a.cacheCorrupt.Load(), CacheErrors: a.cacheErrors.Load(), CacheEvictions: a.cacheEvictions.Load(),
 		CacheBytesRead: a.cacheBytesRead.Load(), CacheBytesWritten: a.cacheBytesWritten.Load(),
+		TierUps: a.tierUps.Load(), FailedTierUps: a.failedTierUps.Load(), PendingTierUps: a.pendingTierUps.Load(),
+		TierUpTime: time.Duration(a.tierUpTime.Load()),
 	}
 	ledger.mu.Lock()
 	defer ledger.mu.Unlock()

@@ -125,7 +125,10 @@ func TestSoakCacheOfProcessesThatAreKilled(t *testing.T) {
 			require.NoError(t, err)
 			engines = append(engines, engine)
 		}
-		fmt.Println("begun")
+		module, err := engines[len(engines)-1].Compile(background, []byte(sizeable("1000")))
+		require.NoError(t, err)
+		require.NoError(t, module.Close())
+		fmt.Println("begun") // with an entry, however slow the machine is
 		for {
 			var all sync.WaitGroup
 			for _, engine := range engines {

@@ -46,16 +46,19 @@ type CompileStats struct {
 // CompileStats tells what the module's compilation took; all is 0 for one that was loaded, from a cache too.
 func (m *Module) CompileStats() CompileStats { return m.compilation }
 
-// compile makes a module, ends early with the context, and tells of its progress.
+// compile makes a module, ends early with the context, and tells of its progress. It is counted.
 func (e *Engine) compile(ctx context.Context, engine *ffi.Engine, wasm []byte, stats *CompileStats) (module *ffi.Module, err error) {
-	numbers := new(ffi.Compilation)
-	if ctx != nil && ctx.Done() != nil {
-		defer context.AfterFunc(ctx, func() { numbers.Stop.Store(1) })()
-	}
 	began := time.Now()
 	defer func() { e.account.compiled(time.Since(began), err) }()
+	return e.generate(ctx, engine, wasm, stats)
+}
+
+// generate is compile for one of the compilers that are tried.
+func (e *Engine) generate(ctx context.Context, engine *ffi.Engine, wasm []byte, stats *CompileStats) (module *ffi.Module, err error) {
+	numbers := new(ffi.Compilation)
+	began := time.Now()
 	if e.config.OnProgress == nil {
-		module, err = engine.Compile(wasm, numbers)
+		module, err = stoppable(ctx, engine, wasm, numbers)
 	} else {
 		module, err = e.compileTelling(ctx, engine, wasm, numbers)
 	}
@@ -67,13 +70,21 @@ func (e *Engine) compile(ctx context.Context, engine *ffi.Engine, wasm []byte, s
 	return roundTrip(engine, wasm, module, nil)
 }
 
+// stoppable has a compilation end with the context.
+func stoppable(ctx context.Context, engine *ffi.Engine, wasm []byte, numbers *ffi.Compilation) (*ffi.Module, error) {
+	if ctx != nil && ctx.Done() != nil {
+		defer context.AfterFunc(ctx, func() { numbers.Stop.Store(1) })()
+	}
+	return engine.Compile(wasm, numbers)
+}
+
 // compileTelling compiles on a goroutine of its own, so that this one can call Go code.
 func (e *Engine) compileTelling(ctx context.Context, engine *ffi.Engine, wasm []byte, numbers *ffi.Compilation) (module *ffi.Module, err error) {
 	const often = 50 * time.Millisecond
 	ended, told := make(chan struct{}), false
 	go func() {
 		defer close(ended)
-		module, err = engine.Compile(wasm, numbers)
+		module, err = stoppable(ctx, engine, wasm, numbers)
 	}()
 	defer func() {
 		if told {

@@ -30,6 +30,9 @@ const (
 	Singlepass Compiler = ffi.Singlepass
 	// LLVM compiles slowly to the fastest code. It is part of builds with the feature llvm only.
 	LLVM Compiler = ffi.LLVM
+	// Tiered stands for several: a module is compiled by Singlepass at first, or by Cranelift where Singlepass cannot, and optimized
+	// in the background for the instances that are made after that. See Tiering.
+	Tiered Compiler = 1 << 16
 )
 
 func (c Compiler) String() string {
@@ -42,12 +45,17 @@ func (c Compiler) String() string {
 		return "singlepass"
 	case LLVM:
 		return "llvm"
+	case Tiered:
+		return "tiered"
 	}
 	return fmt.Sprintf("Compiler(%d)", uint32(c))
 }
 
 // Available reports whether this build contains the compiler.
 func Available(c Compiler) bool {
+	if c == Tiered {
+		return defaultOptimizer() != DefaultCompiler
+	}
 	return c == DefaultCompiler || ffi.CompilerAvailable(uint32(c))
 }
 
@@ -66,6 +74,8 @@ func Compilers() []Compiler {
 type EngineConfig struct {
 	// Compiler chooses the compiler; NewEngine fails with ErrUnsupported if the build lacks it.
 	Compiler Compiler
+	// Tiering are the options of the compiler Tiered.
+	Tiering Tiering
 	// OptLevel is how much the compiler does for the code; the zero value is its best.
 	OptLevel OptLevel
 	// Target is what code is made for: this machine, with all that its CPU has.
@@ -176,6 +186,9 @@ func (c EngineConfig) withDefaults() EngineConfig {
 	c.MaxMemoryPages = cmp.Or(c.MaxMemoryPages, maxMemoryPages)
 	c.Memories = cmp.Or(c.Memories, defaultMemories)
 	c.MaxTableElements = cmp.Or(c.MaxTableElements, defaultTableElements)
+	if c.Compiler == Tiered {
+		c.Tiering = c.Tiering.withDefaults()
+	}
 	return c
 }
 
@@ -211,6 +224,8 @@ type Engine struct {
 	account  *engineAccount
 	cache    *engineCache
 	children children
+	// tiering is nil unless the compiler is Tiered. Then handle is the optimizer's.
+	tiering *tiering
 	// shared says that it is the default engine, which nobody can close.
 	shared bool
 }
@@ -229,6 +244,9 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		return nil, fmt.Errorf("wasmer: engine: ArtifactKey has %d bytes, must have %d or more", n, minArtifactKey)
 	}
 	config.ArtifactKey = bytes.Clone(config.ArtifactKey)
+	if err := config.checkTiering(); err != nil {
+		return nil, err
+	}
 	metering, err := config.Metering.check()
 	if err != nil {
 		return nil, err
@@ -246,7 +264,7 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		return nil, err
 	}
 	options := ffi.EngineConfig{
-		Compiler: uint32(config.Compiler), Code: config.code(),
+		Compiler: uint32(config.generator()), Code: config.code(),
 		Features:    ffi.DefaultFeatures,
 		MemoryPages: uint32(config.MaxMemoryPages), TableElements: uint32(config.MaxTableElements),
 		StackSize: uint64(config.StackSize), BoundedMemories: config.Memories == BoundedMemories,
@@ -263,10 +281,17 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 	if err != nil {
 		return nil, translate("engine", err)
 	}
+	tiers, err := newTierEngines(ptr, config)
+	if err != nil {
+		ptr.Delete()
+		return nil, translate("engine", err)
+	}
 	account := openEngineAccount(ptr, config.Logger)
 	e := &Engine{config: config, account: account, cache: newEngineCache(config, account)}
+	e.tiering = newTiering(e, tiers)
 	free := func(ptr *ffi.Engine) {
 		account.closed(countEngines)
+		tiers.free()
 		ptr.Delete()
 	}
 	e.handle.init(e, ptr, free, func(ptr *ffi.Engine) {
@@ -290,7 +315,7 @@ func (e *Engine) Compiler() Compiler { return e.config.Compiler }
 // Features are what modules may use.
 func (e *Engine) Features() Features {
 	if !e.config.Features.given {
-		return DefaultFeatures(e.config.Compiler)
+		return DefaultFeatures(e.config.generator())
 	}
 	return e.config.Features
 }
@@ -334,28 +359,38 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 		}
 	}
 	op, stats := opCompile, CompileStats{}
+	var key CacheKey
 	module, err := e.newModuleBy(ctx, &op, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
-		if e.cache == nil {
-			return e.compile(ctx, engine, wasm, &stats)
+		var module *ffi.Module
+		compiled, err := true, error(nil)
+		generate := func(ctx context.Context) (*ffi.Module, error) { return e.compile(ctx, engine, wasm, &stats) }
+		switch {
+		case e.tiering != nil:
+			module, key, compiled, err = e.tiering.compile(ctx, engine, wasm, &stats)
+		case e.cache != nil:
+			module, compiled, err = e.cache.module(ctx, engine, wasm, generate)
+		default:
+			module, err = generate(ctx)
 		}
-		module, compiled, err := e.cache.module(ctx, engine, wasm, func(ctx context.Context) (*ffi.Module, error) {
-			return e.compile(ctx, engine, wasm, &stats)
-		})
 		if err == nil && !compiled {
 			op = opDeserialize
 		}
 		return module, err
 	})
-	if module != nil {
-		module.compilation = stats
+	if module == nil {
+		return nil, err
 	}
-	return module, err
+	module.compilation = stats
+	if e.tiering != nil {
+		e.tiering.optimize(module, key, wasm)
+	}
+	return module, nil
 }
 
 func (e *Engine) newModule(ctx context.Context, op string, input []byte,
 	load func(*ffi.Engine, []byte) (*ffi.Module, error),
 ) (*Module, error) {
-	return e.newModuleBy(ctx, &op, input, load)
+	return e.newModuleBy(ctx, &op, input, e.eachTier(load))
 }
 
 // newModuleBy makes a module by an op that load may change.

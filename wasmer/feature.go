@@ -71,12 +71,16 @@ func NewFeatures(features ...Feature) Features {
 	return Features{given: true}.With(features...)
 }
 
-// SupportedFeatures is what a compiler of this build supports; DefaultCompiler stands for the default one.
+// SupportedFeatures is what a compiler of this build supports; DefaultCompiler stands for the default one, and Tiered for its
+// default optimizer.
 func SupportedFeatures(compiler Compiler) Features {
 	if compiler == DefaultCompiler {
 		if compilers := Compilers(); len(compilers) > 0 {
 			compiler = compilers[0]
 		}
+	}
+	if compiler == Tiered {
+		compiler = defaultOptimizer()
 	}
 	return Features{bits: ffi.SupportedFeatures(uint32(compiler)), given: true}
 }

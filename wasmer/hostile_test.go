@@ -94,7 +94,8 @@ func TestExceptionsThrownDeepDown(t *testing.T) {
 
 // An exception that passed through frames of Singlepass would come with registers that a guest chose.
 func TestExceptionsAndSinglepassDoNotShareAStore(t *testing.T) {
-	const throws, plain = `(module (tag $t) (func (export "f") (throw $t)))`, `(module (func (export "f")))`
+	const throws, alone = `(module (tag $t) (func (export "f") (throw $t)))`, `(module (func (export "f")))`
+	const between = `(module (import "other" "f" (func $f)) (func (export "f") (call $f)))`
 	engines := map[bool]*wasmer.Engine{}
 	for throwing, compiler := range map[bool]wasmer.Compiler{true: wasmer.Cranelift, false: wasmer.Singlepass} {
 		engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler})
@@ -104,8 +105,10 @@ func TestExceptionsAndSinglepassDoNotShareAStore(t *testing.T) {
 	}
 	for _, throwingFirst := range []bool{true, false} {
 		store := newStore(t, engines[true])
+		_, err := store.Instantiate(background, "other", compile(t, engines[false], alone), nil)
+		require.NoError(t, err, "it calls no other instance")
 		for n, throwing := range []bool{throwingFirst, !throwingFirst} {
-			text := map[bool]string{true: throws, false: plain}[throwing]
+			text := map[bool]string{true: throws, false: between}[throwing]
 			_, err := store.Instantiate(background, "", compile(t, engines[throwing], text), nil)
 			if n == 0 {
 				require.NoError(t, err)
@@ -114,8 +117,10 @@ func TestExceptionsAndSinglepassDoNotShareAStore(t *testing.T) {
 			require.ErrorIs(t, err, wasmer.ErrUnsupported)
 			require.ErrorContains(t, err, "singlepass")
 		}
-		_, err := store.Instantiate(background, "", compile(t, engines[true], plain), nil)
-		require.NoError(t, err, "others are welcome")
+		for _, engine := range engines {
+			_, err = store.Instantiate(background, "", compile(t, engine, alone), nil)
+			require.NoError(t, err, "others are welcome")
+		}
 	}
 }
 

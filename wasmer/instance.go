@@ -29,6 +29,7 @@ type Instance struct {
 	// module and ptr are nil for an instance made of the host's externs.
 	module  *Module
 	ptr     *ffi.Instance
+	tier    Tier
 	tally   *tally
 	name    string
 	exports []ExportType
@@ -119,13 +120,18 @@ func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports
 	if err := imports.firstError(); err != nil {
 		return nil, err
 	}
+	if module.tier != nil {
+		if err := module.readyToLink(ctx, s, imports); err != nil {
+			return nil, err
+		}
+	}
 	ptr, err := module.use()
 	if err != nil {
 		return nil, err
 	}
 	defer module.handle.release()
 	i := &Instance{
-		store: s, module: module, exports: module.exports, items: map[string]Extern{}, ended: make(chan struct{}),
+		store: s, module: module, tier: module.tierOf(ptr), exports: module.exports, items: map[string]Extern{}, ended: make(chan struct{}),
 	}
 	frame := frame{starting: true}
 	if err := s.beginHosted(ctx, 1, i, &frame); err != nil {
@@ -219,7 +225,7 @@ func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *I
 	if s == nil || s.gate.closed() {
 		return nil, ErrClosed
 	}
-	i := &Instance{store: s, items: maps.Clone(externs), ended: make(chan struct{})}
+	i := &Instance{store: s, tier: TierOptimized, items: maps.Clone(externs), ended: make(chan struct{})}
 	for _, item := range slices.Sorted(maps.Keys(externs)) {
 		extern := externs[item]
 		if err := checkExtern(extern); err != nil {

@@ -132,8 +132,19 @@ func (m *Module) tellMade(ctx context.Context, op string, size int, took time.Du
 	m.handle.release()
 	message := map[string]string{opCompile: "module compiled", opDeserialize: "module loaded"}[op]
 	tell(ctx, logger, slog.LevelDebug, message, slog.String("module", m.name), slog.Int("size", size),
-		slog.String("compiler", m.engine.Compiler().String()), slog.Uint64("functions", functions),
+		slog.String("compiler", m.Compiler().String()), slog.Uint64("functions", functions),
 		slog.Uint64("code", bytes), slog.Duration("duration", took))
+}
+
+// tellOptimized tells of a module whose optimization has ended.
+func (a *engineAccount) tellOptimized(m *Module, took time.Duration, err error) {
+	ctx := context.Background()
+	if err != nil {
+		a.tellError(ctx, slog.LevelWarn, "optimization failed", err, m.name, "")
+	} else if logger := a.listener(ctx, slog.LevelDebug); logger != nil {
+		tell(ctx, logger, slog.LevelDebug, "module optimized", slog.String("module", m.name),
+			slog.String("compiler", m.Compiler().String()), slog.Duration("duration", took))
+	}
 }
 
 // tellInstance tells of an instance that was made, or was not: the error is nil too if a host function panicked.

@@ -17,18 +17,23 @@ type Module struct {
 	compilation CompileStats
 	// self is how the engine knows it.
 	self weakModule
+	// tier is nil unless the engine is Tiered.
+	tier *moduleTier
 }
 
 func newModule(engine *Engine, ptr *ffi.Module) *Module {
 	m := &Module{engine: engine, description: decodeDescription(ptr.Describe())}
 	account, name := engine.account, m.name
 	account.opened(countModules)
+	tier := newModuleTier(engine.tiering, ptr)
+	m.tier = tier
 	free := func(ptr *ffi.Module) {
 		account.closed(countModules)
 		ptr.Delete()
 	}
 	m.handle.init(m, ptr, free, func(ptr *ffi.Module) {
 		free(ptr)
+		tier.close()
 		account.tellCollected("module", name)
 	})
 	return m
@@ -79,6 +84,7 @@ func (m *Module) use() (*ffi.Module, error) {
 func (m *Module) Close() error {
 	if m != nil && m.engine != nil {
 		m.handle.close()
+		m.tier.close()
 		m.engine.children.remove(m.self)
 	}
 	return nil

@@ -116,6 +116,13 @@ type EngineStats struct {
 	// CacheBytesRead and CacheBytesWritten are the sizes of the entries that were used, and that were put.
 	CacheBytesRead    uint64 `json:"cache_bytes_read"`
 	CacheBytesWritten uint64 `json:"cache_bytes_written"`
+	// TierUps are the optimizations of a Tiered engine that succeeded, each for all modules that have the same bytes, FailedTierUps
+	// those that failed, or that found no room in the queue; PendingTierUps wait or are under way. TierUpTime is the time of those
+	// that ended. They are not among Compilations.
+	TierUps        uint64        `json:"tier_ups"`
+	FailedTierUps  uint64        `json:"failed_tier_ups"`
+	PendingTierUps int64         `json:"pending_tier_ups"`
+	TierUpTime     time.Duration `json:"tier_up_time_ns"`
 }
 
 // ProcessStats is what there is in the process, and what all engines have done.

@@ -1159,6 +1159,23 @@ uint64_t wasmergo_table_grow(const wasmergo_extern *table,
 size_t wasmergo_thread_id(void);
 
 /*
+ Makes an engine that differs from another one in its compiler, in the threads that it uses, and in the features that its
+ compiler lacks. What is counted and bounded is so for both together. Owned by the caller.
+
+ # Safety
+ `out` is valid.
+ */
+wasmergo_bytes wasmergo_engine_tier(const wasmergo_engine *engine,
+                                    uint32_t code,
+                                    uint32_t threads,
+                                    wasmergo_engine **out);
+
+/*
+ The compiler that made the code, a `wasmergo_compiler`.
+ */
+uint32_t wasmergo_module_compiler(const wasmergo_module *module);
+
+/*
  The sources of so many frames from the first on: for each a count, then `{ file, line u32, column u32, function, inlined
  u8 }*`, innermost first.
  */
