@@ -6,14 +6,14 @@ use crate::engine::wasmergo_compiler;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::guard;
 use crate::nan::CanonicalConversions;
+use crate::target::target;
 use std::ffi::OsStr;
 use std::fmt;
 use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
-use wasmer::sys::{CompilerConfig, CpuFeature, EngineBuilder, Target, Triple};
+use wasmer::sys::{CompilerConfig, CpuFeature, EngineBuilder, Target};
 use wasmer_compiler::ModuleMiddleware;
 use wasmer_types::target::{Architecture, OperatingSystem};
 
@@ -394,76 +394,6 @@ impl Options {
     }
 }
 
-fn unsupported(message: String) -> Error {
+pub(crate) fn unsupported(message: String) -> Error {
     Error::new(wasmergo_error_kind::Unsupported, message)
-}
-
-/// The target with this triple and CPU, which are those of this machine if they are empty. The CPU of another architecture
-/// is a generic one.
-fn target(triple: &str, cpu: &str) -> Result<Target, Error> {
-    let host = Triple::host();
-    let triple = match triple {
-        "" => host.clone(),
-        _ => Triple::from_str(triple).map_err(|error| {
-            unsupported(format!(
-                "EngineConfig.Target: there is no triple {triple:?}: {error}"
-            ))
-        })?,
-    };
-    if !matches!(
-        triple.operating_system,
-        OperatingSystem::Linux | OperatingSystem::Darwin(_) | OperatingSystem::MacOSX(_)
-    ) {
-        return Err(unsupported(format!(
-            "EngineConfig.Target: {triple} is neither Linux nor macOS, where alone code of this library runs"
-        )));
-    }
-    let own = triple.architecture == host.architecture;
-    let mut features = CpuFeature::set();
-    match cpu {
-        "" | "native" if own => features = CpuFeature::for_host(),
-        "native" => {
-            return Err(unsupported(format!(
-                "EngineConfig.Target: the CPU native is {}, not {}",
-                host.architecture, triple.architecture
-            )));
-        }
-        "" | "generic" => features.extend(generic(&triple)),
-        _ => {
-            for name in cpu.split(',').map(str::trim) {
-                let feature = CpuFeature::from_str(name).map_err(|_| {
-                    let all = CpuFeature::all();
-                    let known: Vec<_> = all.iter().map(|feature| feature.to_string()).collect();
-                    unsupported(format!(
-                        "EngineConfig.Target: there is no CPU feature {name:?}; there are native, generic, or {}",
-                        known.join(",")
-                    ))
-                })?;
-                features.insert(feature);
-            }
-            // There is none without.
-            features.extend(match triple.architecture {
-                Architecture::X86_64 => Some(CpuFeature::SSE2),
-                Architecture::Aarch64(_) => Some(CpuFeature::NEON),
-                _ => None,
-            });
-        }
-    }
-    Ok(Target::new(triple, features))
-}
-
-/// What each CPU of the architecture has; of x86-64 since 2009.
-fn generic(triple: &Triple) -> &'static [CpuFeature] {
-    match triple.architecture {
-        Architecture::X86_64 => &[
-            CpuFeature::SSE2,
-            CpuFeature::SSE3,
-            CpuFeature::SSSE3,
-            CpuFeature::SSE41,
-            CpuFeature::SSE42,
-            CpuFeature::POPCNT,
-        ],
-        Architecture::Aarch64(_) => &[CpuFeature::NEON],
-        _ => &[],
-    }
 }

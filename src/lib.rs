@@ -91,6 +91,7 @@ mod statistics;
 mod store;
 mod symbols;
 mod table;
+mod target;
 mod thread;
 mod tier;
 mod timer;
