@@ -41,7 +41,7 @@ func TestCLICompletionInBash(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name), nil, 0o666))
 	}
 	const modules = "folder|a.wasm|b c.wat"
-	const options = "--dir|--env|--inherit-env|--invoke|--compiler|--cache|--timeout|--cost-limit|--metering|--stats|--log-level|--stub-unknown|--profile|--perf-map|--target|--cpu|--canonicalize-nans|--verify-ir|--dump-ir|--compile-threads|--help"
+	const options = "--dir|--env|--inherit-env|--invoke|--compiler|--cache|--trust-embedded|--key|--timeout|--cost-limit|--metering|--stats|--log-level|--stub-unknown|--profile|--perf-map|--target|--cpu|--canonicalize-nans|--verify-ir|--dump-ir|--compile-threads|--help"
 	compilers := strings.Join(cliCompilers(), "|")
 	for line, want := range map[string]string{
 		"":                             "run|compile|inspect|validate|wat2wasm|cache|completion|version|help",
