@@ -44,11 +44,10 @@ impl Native {
         let first = || info.exports.values().find_map(index);
         let imported = || {
             let mut imports = info.imports.values();
-            let index = imports.find_map(|import| match import {
+            imports.find_map(|import| match import {
                 ImportIndex::Memory(index) => Some(*index),
                 _ => None,
-            });
-            index
+            })
         };
         let Some(index) = exported.or_else(first).or_else(imported) else {
             return;

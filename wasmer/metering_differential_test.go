@@ -29,9 +29,9 @@ func TestMeteringMatchesTheReference(t *testing.T) {
 		},
 	}
 	eachCompiler(t, func(t *testing.T, plain *wasmer.Engine) {
-		outcomes, modules, least := map[error]int{}, uint64(referenceModules), 5
+		outcomes, modules := map[error]int{}, uint64(referenceModules)
 		if plain.Compiler() == wasmer.LLVM {
-			modules, least = modules/8, 0 // it takes 40 times as long for each
+			modules /= 8 // it takes 40 times as long for each
 		}
 		for _, metering := range meterings {
 			for _, mode := range meteredModes {
@@ -50,7 +50,10 @@ func TestMeteringMatchesTheReference(t *testing.T) {
 			nil, wasmer.TrapUnreachable, wasmer.TrapOutOfBounds, wasmer.TrapDivisionByZero, wasmer.TrapIntegerOverflow,
 			wasmer.TrapTableOutOfBounds, wasmer.TrapNullIndirectCall, wasmer.TrapBadSignature, wasmer.TrapBadConversion,
 		} {
-			require.Greater(t, outcomes[trap], least, "%v: too few to prove anything", trap)
+			if modules < referenceModules {
+				break
+			}
+			require.Greater(t, outcomes[trap], 5, "%v: too few to prove anything", trap)
 		}
 	})
 }

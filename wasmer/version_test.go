@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,13 @@ func TestCompilersOfTheBuild(t *testing.T) {
 		require.NoError(t, engine.Close())
 		require.NoError(t, engine.Close())
 	}
+	order := []wasmer.Compiler{wasmer.Cranelift, wasmer.LLVM, wasmer.Singlepass}
+	order = slices.DeleteFunc(order, func(compiler wasmer.Compiler) bool { return !wasmer.Available(compiler) })
+	require.Equal(t, order, compilers)
+	engine, err := wasmer.NewEngine(wasmer.EngineConfig{})
+	require.NoError(t, err)
+	require.Equal(t, order[0], engine.Compiler(), "the default is the first of the build")
+	require.NoError(t, engine.Close())
 	for _, config := range []wasmer.EngineConfig{{CompileThreads: -1}, {MaxCallDepth: -1}} {
 		_, err := wasmer.NewEngine(config)
 		require.ErrorContains(t, err, "must lie between 0 and")
