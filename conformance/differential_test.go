@@ -21,7 +21,7 @@ import (
 )
 
 // TestDifferential runs random modules on each compiler and on wazero: results, traps, memories and globals must be the
-// same. WASMER_GO_DIFFERENTIAL=N adds N seeds that no run had before, and metered code.
+// same. WASMER_GO_DIFFERENTIAL=N adds N seeds that no run had before, metered code, that of each tier, and that of artifacts.
 func TestDifferential(t *testing.T) {
 	known, err := os.ReadFile(filepath.Join("testdata", "seeds.txt"))
 	require.NoError(t, err)
@@ -43,7 +43,7 @@ func TestDifferential(t *testing.T) {
 
 	subjects := append(WasmerEngines(), wazeroEngine{})
 	if os.Getenv("WASMER_GO_DIFFERENTIAL") != "" {
-		subjects = append(subjects, MeteredEngines()...)
+		subjects = slices.Concat(subjects, MeteredEngines(), TieredEngines(), ArtifactEngines())
 	}
 	var total coverage
 	var workers sync.WaitGroup

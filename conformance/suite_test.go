@@ -13,7 +13,7 @@ import (
 // TestOfficialSuite fails for each command that this library fails. The rivals are the report's affair.
 func TestOfficialSuite(t *testing.T) {
 	scripts := load(t)
-	for _, engine := range slices.Concat(WasmerEngines(), MeteredEngines()) {
+	for _, engine := range slices.Concat(WasmerEngines(), MeteredEngines(), TieredEngines()) {
 		t.Run(engine.Name(), func(t *testing.T) {
 			for _, script := range scripts {
 				t.Run(script.Name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ func TestWASISuite(t *testing.T) {
 	}
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(cases), 72, "this is not the whole suite")
-	for _, engine := range WasmerEngines() {
+	for _, engine := range slices.Concat(WasmerEngines(), TieredEngines()) {
 		t.Run(engine.Name(), func(t *testing.T) {
 			for _, c := range cases {
 				t.Run(c.Name, func(t *testing.T) {

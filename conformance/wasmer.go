@@ -28,8 +28,32 @@ func MeteredEngines() []suite.Engine {
 				continue // it has none
 			}
 			metering := wasmer.Metering{Mode: mode, CountInstructions: true, Costs: wasmer.CostTable{0x0b: 3, 0x05: 9, 0x41: 1}}
-			engines = append(engines, wasmerEngine{compiler, metering})
+			engines = append(engines, wasmerEngine{compiler: compiler, metering: metering})
 		}
+	}
+	return engines
+}
+
+// TieredEngines lists this library with the code of each tier: that which is there at once, and that which each compiler that
+// can optimize makes in its place.
+func TieredEngines() []suite.Engine {
+	var engines []suite.Engine
+	if wasmer.Available(wasmer.Tiered) {
+		engines = append(engines, wasmerEngine{compiler: wasmer.Tiered, tiering: wasmer.Tiering{Off: true}})
+	}
+	for _, optimizer := range []wasmer.Compiler{wasmer.Cranelift, wasmer.LLVM} {
+		if wasmer.Available(optimizer) {
+			engines = append(engines, wasmerEngine{compiler: wasmer.Tiered, tiering: wasmer.Tiering{Optimizer: optimizer}})
+		}
+	}
+	return engines
+}
+
+// ArtifactEngines lists this library with each of its compilers, and modules that were serialized and loaded again.
+func ArtifactEngines() []suite.Engine {
+	var engines []suite.Engine
+	for _, compiler := range wasmer.Compilers() {
+		engines = append(engines, wasmerEngine{compiler: compiler, artifact: true})
 	}
 	return engines
 }
@@ -37,17 +61,49 @@ func MeteredEngines() []suite.Engine {
 type wasmerEngine struct {
 	compiler wasmer.Compiler
 	metering wasmer.Metering
+	tiering  wasmer.Tiering
+	// artifact has modules serialized, and loaded again.
+	artifact bool
 }
 
 func (e wasmerEngine) Name() string {
-	if e.metering.Mode != wasmer.MeteringOff {
+	switch {
+	case e.metering.Mode != wasmer.MeteringOff:
 		return e.compiler.String() + "-" + e.metering.Mode.String()
+	case e.tiering.Off:
+		return e.compiler.String() + "-" + wasmer.TierBaseline.String()
+	case e.compiler == wasmer.Tiered:
+		return e.compiler.String() + "-" + e.tiering.Optimizer.String()
+	case e.artifact:
+		return e.compiler.String() + "-artifact"
 	}
 	return e.compiler.String()
 }
 
+// compile makes a module of the tier that is wanted.
+func (e wasmerEngine) compile(ctx context.Context, engine *wasmer.Engine, code []byte) (*wasmer.Module, error) {
+	module, err := engine.Compile(ctx, code)
+	if err != nil {
+		return nil, err
+	}
+	if err := module.WaitTier(ctx); err != nil {
+		return nil, errors.Join(err, module.Close())
+	}
+	if !e.artifact {
+		return module, nil
+	}
+	artifact, err := module.Serialize()
+	if err = errors.Join(err, module.Close()); err != nil {
+		return nil, err
+	}
+	return engine.Deserialize(ctx, artifact)
+}
+
 func (e wasmerEngine) Open(script string) (suite.Store, error) {
 	features := wasmer.SupportedFeatures(e.compiler)
+	if e.tiering.Optimizer != wasmer.DefaultCompiler {
+		features = wasmer.SupportedFeatures(e.tiering.Optimizer)
+	}
 	if strings.HasPrefix(script, "proposals/threads/") {
 		// This copy of the suite is older than these, and wants them refused.
 		features = features.Without(wasmer.FeatureMultiMemory, wasmer.FeatureReferenceTypes)
@@ -56,6 +112,7 @@ func (e wasmerEngine) Open(script string) (suite.Store, error) {
 		Compiler: e.compiler,
 		Features: features,
 		Metering: e.metering,
+		Tiering:  e.tiering,
 		// Scripts run in parallel; their modules are small.
 		CompileThreads: 1,
 	})
@@ -66,7 +123,7 @@ func (e wasmerEngine) Open(script string) (suite.Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	s := &wasmerStore{engine: engine, store: store}
+	s := &wasmerStore{subject: e, engine: engine, store: store}
 	if err := makeSpectest(store); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -74,6 +131,7 @@ func (e wasmerEngine) Open(script string) (suite.Store, error) {
 }
 
 type wasmerStore struct {
+	subject wasmerEngine
 	engine  *wasmer.Engine
 	store   *wasmer.Store
 	modules []*wasmer.Module
@@ -84,7 +142,7 @@ func (s *wasmerStore) Compile(source suite.Source) (suite.Module, error) {
 	if code == nil {
 		code = source.Binary
 	}
-	module, err := s.engine.Compile(context.Background(), code)
+	module, err := s.subject.compile(context.Background(), s.engine, code)
 	if err != nil {
 		return nil, compileError(err)
 	}

@@ -10,12 +10,12 @@ import (
 )
 
 func (e wasmerEngine) Start(ctx context.Context, p wasi.Program, stdout, stderr io.Writer) (exitCode uint32, err error) {
-	engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: e.compiler, StackSize: p.StackSize})
+	engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: e.compiler, Tiering: e.tiering, StackSize: p.StackSize})
 	if err != nil {
 		return 0, err
 	}
 	defer engine.Close()
-	module, err := engine.Compile(ctx, p.Wasm)
+	module, err := e.compile(ctx, engine, p.Wasm)
 	if err != nil {
 		return 0, err
 	}

@@ -270,7 +270,7 @@ func TestCLIFailureOfInstantiationIsToldApart(t *testing.T) {
 
 func TestCLICompilerIsUsedOrRefused(t *testing.T) {
 	vector := `(module (func (export "f") (drop (v128.const i64x2 0 0))))`
-	for _, compiler := range []wasmer.Compiler{wasmer.Cranelift, wasmer.Singlepass, wasmer.LLVM} {
+	for _, compiler := range []wasmer.Compiler{wasmer.Cranelift, wasmer.Singlepass, wasmer.LLVM, wasmer.Tiered} {
 		r := cliExecute("", "run", cliFixture("simple.wasm"), "--compiler", compiler.String(), "--invoke", "sum", "1", "2")
 		if !wasmer.Available(compiler) {
 			requireCLIFailure(t, r, 1, "not part of this build; it has "+strings.Join(cliCompilers(), ", "))

@@ -17,7 +17,8 @@ func cliRunCommand() *cliCommand {
 				"without VALUE it is inherited"},
 			{name: "inherit-env", summary: "let the guest inherit the whole environment"},
 			{name: "invoke", value: "NAME", summary: "call this exported function in place of _start"},
-			{name: "compiler", value: "COMPILER", summary: "the compiler, if this build has it: cranelift, singlepass, llvm"},
+			{name: "compiler", value: "COMPILER", summary: "the compiler, if this build has it: cranelift, singlepass, llvm,\n" +
+				"or tiered, which starts on singlepass and optimizes meanwhile"},
 			{name: "cache", value: "DIR", summary: "keep compiled modules in a folder, which must be trusted:\nit holds machine code"},
 			{name: "trust-embedded", summary: "use machine code that FILE holds in a section, whoever has put it there"},
 			cliKeyOption("load code that is sealed with this secret, and no other"),
@@ -232,7 +233,7 @@ func (c *cli) compiler() (Compiler, error) {
 	}
 	name := c.value("compiler")
 	var names []string
-	for _, compiler := range []Compiler{Cranelift, Singlepass, LLVM} {
+	for _, compiler := range []Compiler{Cranelift, Singlepass, LLVM, Tiered} {
 		if compiler.String() == name {
 			return compiler, nil
 		}
