@@ -34,19 +34,14 @@ func MeteredEngines() []suite.Engine {
 	return engines
 }
 
-// TieredEngines lists this library with the code of each tier: that which is there at once, and that which each compiler that
-// can optimize makes in its place.
+// TieredEngines lists this library with the code of each tier: that which is there at once, and that which takes its place.
 func TieredEngines() []suite.Engine {
-	var engines []suite.Engine
-	if wasmer.Available(wasmer.Tiered) {
-		engines = append(engines, wasmerEngine{compiler: wasmer.Tiered, tiering: wasmer.Tiering{Off: true}})
+	if !wasmer.Available(wasmer.Tiered) {
+		return nil
 	}
-	for _, optimizer := range []wasmer.Compiler{wasmer.Cranelift, wasmer.LLVM} {
-		if wasmer.Available(optimizer) {
-			engines = append(engines, wasmerEngine{compiler: wasmer.Tiered, tiering: wasmer.Tiering{Optimizer: optimizer}})
-		}
+	return []suite.Engine{
+		wasmerEngine{compiler: wasmer.Tiered, tiering: wasmer.Tiering{Off: true}}, wasmerEngine{compiler: wasmer.Tiered},
 	}
-	return engines
 }
 
 // ArtifactEngines lists this library with each of its compilers, and modules that were serialized and loaded again.
@@ -73,7 +68,7 @@ func (e wasmerEngine) Name() string {
 	case e.tiering.Off:
 		return e.compiler.String() + "-" + wasmer.TierBaseline.String()
 	case e.compiler == wasmer.Tiered:
-		return e.compiler.String() + "-" + e.tiering.Optimizer.String()
+		return e.compiler.String() + "-" + wasmer.TierOptimized.String()
 	case e.artifact:
 		return e.compiler.String() + "-artifact"
 	}
@@ -101,9 +96,6 @@ func (e wasmerEngine) compile(ctx context.Context, engine *wasmer.Engine, code [
 
 func (e wasmerEngine) Open(script string) (suite.Store, error) {
 	features := wasmer.SupportedFeatures(e.compiler)
-	if e.tiering.Optimizer != wasmer.DefaultCompiler {
-		features = wasmer.SupportedFeatures(e.tiering.Optimizer)
-	}
 	if strings.HasPrefix(script, "proposals/threads/") {
 		// This copy of the suite is older than these, and wants them refused.
 		features = features.Without(wasmer.FeatureMultiMemory, wasmer.FeatureReferenceTypes)
