@@ -38,7 +38,7 @@ func BenchmarkThroughput(b *testing.B) {
 			name string
 			all  bool
 		}{{"one_core", false}, {"all_cores", true}} {
-			against(b, compilers(), m.name+"_"+cores.name, func(b *testing.B, r rival) {
+			against(b, append(unoptimized(), compilers()...), m.name+"_"+cores.name, func(b *testing.B, r rival) {
 				if m.large && r.slow {
 					b.Skip("takes minutes")
 				}

@@ -35,6 +35,15 @@ func wasmerRivals() []rival {
 	return rivals
 }
 
+// unoptimized is a rival in compilation only: Cranelift that does as little as it can.
+func unoptimized() []rival {
+	if !wasmer.Available(wasmer.Cranelift) {
+		return nil
+	}
+	config := wasmer.EngineConfig{Compiler: wasmer.Cranelift, OptLevel: wasmer.OptNone}
+	return []rival{{name: "wasmer-cranelift-none", open: func(s setup) (engine, error) { return openWasmer(config, s) }}}
+}
+
 // number is no type of the common signatures, so that a function of numbers can only be called by reflection.
 type number int32
 
@@ -44,6 +53,7 @@ type wasmerEngine struct {
 }
 
 func openWasmer(config wasmer.EngineConfig, s setup) (engine, error) {
+	config.CacheDir = s.cache
 	if !s.allCores {
 		config.CompileThreads = 1
 	}
@@ -58,6 +68,18 @@ func openWasmer(config wasmer.EngineConfig, s setup) (engine, error) {
 		return nil, err
 	}
 	return &wasmerEngine{e, imports}, nil
+}
+
+func (e *wasmerEngine) save(m module, name string) error {
+	return m.(*wasmerModule).module.SerializeTo(name)
+}
+
+func (e *wasmerEngine) load(name string) (module, error) {
+	m, err := e.engine.DeserializeFile(context.Background(), name)
+	if err != nil {
+		return nil, err
+	}
+	return &wasmerModule{m, e.imports}, nil
 }
 
 func (e *wasmerEngine) compile(wasm []byte) (module, error) {
