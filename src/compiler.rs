@@ -189,6 +189,13 @@ impl Options {
                 self.compiler
             )));
         }
+        let arm = matches!(self.target.triple().architecture, Architecture::Aarch64(_));
+        if self.compiler == wasmergo_compiler::Llvm && !x86 && !arm {
+            return Err(unsupported(
+                "EngineConfig.Target: the compiler llvm makes code for x86_64 and aarch64 only"
+                    .into(),
+            ));
+        }
         // LLVM ends the process over a section's name that wasmer gives it for macOS.
         if self.compiler == wasmergo_compiler::Llvm
             && self.target.triple().operating_system != OperatingSystem::Linux

@@ -137,7 +137,7 @@ func TestArtifactsOfOtherEnginesAreRefusedWithTheReason(t *testing.T) {
 		text := `(module (memory 1) (func (export "f") (result i32) i32.const 7))`
 		artifact := serialize(t, compile(t, engine, text))
 		configs := map[string]wasmer.EngineConfig{
-			"its code does not count":               {Metering: wasmer.Metering{Mode: wasmer.MeteringExact}},
+			"its code does not count":               {Metering: wasmer.Metering{Mode: wasmer.MeteringBlock}},
 			"which EngineConfig.Features":           {Features: wasmer.NewFeatures()},
 			"made without a key":                    {ArtifactKey: secret},
 			"this engine is for " + foreignTriple(): {Target: wasmer.CodeTarget{Triple: foreignTriple()}},

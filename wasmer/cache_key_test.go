@@ -2,6 +2,7 @@ package wasmer_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -25,6 +26,7 @@ func TestCacheKeyHasEachOptionThatChangesCode(t *testing.T) {
 		"OptLevel":         {wasmer.OptNone, wasmer.OptSpeedAndSize},
 		"Target":           {wasmer.CodeTarget{CPU: "generic"}},
 		"CanonicalizeNaNs": {true},
+		"MaxFunctionSize":  {100},
 		"ArtifactKey":      {bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 16)},
 		"Metering": {
 			wasmer.Metering{Mode: wasmer.MeteringBlock}, wasmer.Metering{Mode: wasmer.MeteringExact},
@@ -38,6 +40,7 @@ func TestCacheKeyHasEachOptionThatChangesCode(t *testing.T) {
 		"CompileThreads": {1}, "MaxModuleSize": {1 << 20}, "MaxCallDepth": {7}, "StackSize": {1 << 21}, "MaxMemoryPages": {7},
 		"MaxTotalMemoryPages": {9}, "MaxTableElements": {9}, "MaxInstances": {9}, "MeasureTime": {true},
 		"VerifyIR": {true}, "DumpIR": {t.TempDir()}, "TrustEmbeddedCode": {true},
+		"MaxCompileMemory": {1 << 30}, "OnProgress": {func(context.Context, wasmer.CompileProgress) {}},
 		"Logger": {slog.New(slog.DiscardHandler)}, "CacheDir": {t.TempDir()}, "Cache": {&memoryCache{}}, "RequireCache": {true},
 	}
 	wasm := []byte(cliConstant("1"))

@@ -198,7 +198,11 @@ func TestNoLimitIsExceeded(t *testing.T) {
 			run(t, instance, "run", 3)
 			require.EqualValues(t, want, meter.Used()-used)
 		}
-		require.Equal(t, want-3*5, inside)
+		if engine.Compiler() == wasmer.LLVM {
+			require.Equal(t, want, inside) // its code has frames in calls of host functions too
+		} else {
+			require.Equal(t, want-3*5, inside)
+		}
 		require.NoError(t, meter.Reset())
 		require.NoError(t, meter.SetLimit(want))
 		run(t, instance, "run", 3)
