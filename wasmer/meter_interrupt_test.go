@@ -12,7 +12,11 @@ import (
 func TestInterruptionDuringAChargeKeepsTheLimit(t *testing.T) {
 	for _, compiler := range Compilers() {
 		t.Run(compiler.String(), func(t *testing.T) {
-			engine, err := NewEngine(EngineConfig{Compiler: compiler, Metering: Metering{Mode: MeteringBlock, Limit: 1000}})
+			mode := MeteringExact
+			if compiler == LLVM { // which has none
+				mode = MeteringBlock
+			}
+			engine, err := NewEngine(EngineConfig{Compiler: compiler, Metering: Metering{Mode: mode, Limit: 1000}})
 			require.NoError(t, err)
 			defer engine.Close()
 			module, err := engine.Compile(t.Context(), []byte(`(module
