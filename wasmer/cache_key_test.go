@@ -39,6 +39,7 @@ func TestCacheKeyHasEachOptionThatChangesCode(t *testing.T) {
 	same := map[string][]any{
 		"CompileThreads": {1}, "MaxModuleSize": {1 << 20}, "MaxCallDepth": {7}, "StackSize": {1 << 21}, "MaxMemoryPages": {7},
 		"MaxTotalMemoryPages": {9}, "MaxTableElements": {9}, "MaxInstances": {9}, "MeasureTime": {true},
+		"MaxFunctionSize": {1 << 20}, "MaxCompileMemory": {1 << 30}, "OnProgress": {func(context.Context, wasmer.CompileProgress) {}},
 		"VerifyIR": {true}, "DumpIR": {t.TempDir()}, "TrustEmbeddedCode": {true},
 		"MaxCompileMemory": {1 << 30}, "OnProgress": {func(context.Context, wasmer.CompileProgress) {}},
 		"Logger": {slog.New(slog.DiscardHandler)}, "CacheDir": {t.TempDir()}, "Cache": {&memoryCache{}}, "RequireCache": {true},

@@ -103,7 +103,8 @@ type EngineConfig struct {
 	MaxModuleSize int
 	// MaxFunctionSize bounds the bytes of each function's body; 0 means no bound but that of all engines, 7,654,321. A module with a
 	// larger one is ErrResource, before anything is compiled. Compilers take more than twice the time for twice the size, and do
-	// not look at the context within a function's optimization: this bounds how long that lasts.
+	// not look at the context within a function's optimization: this bounds how long that lasts. Code that need not be compiled,
+	// since a cache, an artifact or the module itself has it, is bound neither by this nor by MaxCompileMemory.
 	MaxFunctionSize int
 	// MaxCompileMemory bounds the bytes of memory that one compilation may take at once; 0 means no bound. A module that takes
 	// more is ErrResource. Since a compiler cannot be stopped within a function, each is set aside what it may take at most, by its
@@ -113,7 +114,9 @@ type EngineConfig struct {
 	// OnProgress is told how far a compilation is: at its beginning, then some times a second, and when it has succeeded. It is
 	// called by Engine.Compile, on its goroutine and with its context, while others compile; once at a time for each
 	// compilation, with numbers that do not fall. Compilations at the same time call it at the same time. If it panics, the
-	// compilation ends and the panic goes on.
+	// compilation ends and the panic goes on. With a cache, where several goroutines may wait for one compilation, it is called on
+	// another goroutine, with a context that has the values of the first one's; what is found in the cache is not told of. Of a
+	// Tiered engine it is told of the first code only, from the beginning again if another compiler has to make it.
 	OnProgress func(context.Context, CompileProgress)
 	// MaxCallDepth bounds how deep calls of one store may be nested through host functions; 0 means 1000.
 	MaxCallDepth int
