@@ -1,12 +1,14 @@
 package wasmer
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
@@ -94,13 +96,13 @@ func (c EngineConfig) withCache() (EngineConfig, error) {
 // module takes a module from the cache, or compiles it and puts it there. Goroutines that want the same one at once wait
 // for the first, and share its code. It reports whether this one has compiled it.
 func (c *engineCache) module(ctx context.Context, engine *ffi.Engine, wasm []byte,
-	compile func(context.Context) (*ffi.Module, error),
+	compile func(ctx context.Context, wasm []byte) (*ffi.Module, error),
 ) (module *ffi.Module, compiled bool, err error) {
 	digest, err := engine.Key(wasm)
 	if err != nil {
 		return nil, false, err
 	}
-	key := CacheKey(digest)
+	key, input := CacheKey(digest), lent{bytes: wasm}
 	module, first, compiled, err := c.flights.join(ctx, key, func(ctx context.Context) (*ffi.Module, bool, error) {
 		module, err := c.load(ctx, engine, key)
 		if module != nil || err != nil {
@@ -108,11 +110,10 @@ func (c *engineCache) module(ctx context.Context, engine *ffi.Engine, wasm []byt
 			return module, false, err
 		}
 		c.account.cached(false)
-		if module, err = compile(ctx); err != nil {
+		if module, err = compile(ctx, input.keep()); err != nil {
 			return nil, true, err
 		}
-		if err := c.store(ctx, module, key); err != nil {
-			module.Delete()
+		if err := c.keep(ctx, module, key); err != nil {
 			return nil, true, err
 		}
 		if loadsTwice(c.Cache) {
@@ -123,10 +124,30 @@ func (c *engineCache) module(ctx context.Context, engine *ffi.Engine, wasm []byt
 		}
 		return module, true, err
 	})
-	if !first && err == nil {
+	switch {
+	case first && err != nil:
+		input.keep()
+	case !first && err == nil:
 		c.account.cached(true)
 	}
 	return module, first && compiled, err
+}
+
+// lent are bytes of a caller who may change them when he has gone, while a flight that he began goes on for others.
+type lent struct {
+	mu    sync.Mutex
+	bytes []byte
+	own   bool
+}
+
+// keep gives a copy. The caller makes it before he goes, unless the flight has one.
+func (l *lent) keep() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.own {
+		l.bytes, l.own = bytes.Clone(l.bytes), true
+	}
+	return l.bytes
 }
 
 // load gives nil for what is to be compiled.
@@ -167,6 +188,19 @@ func (c *engineCache) load(ctx context.Context, engine *ffi.Engine, key CacheKey
 		}
 	}
 	return nil, nil
+}
+
+// keep is store for a module that is of no use if it fails, or if a function of the cache panics or ends its goroutine.
+func (c *engineCache) keep(ctx context.Context, module *ffi.Module, key CacheKey) (err error) {
+	kept := false
+	defer func() {
+		if !kept {
+			module.Delete()
+		}
+	}()
+	err = c.store(ctx, module, key)
+	kept = err == nil
+	return err
 }
 
 func (c *engineCache) store(ctx context.Context, module *ffi.Module, key CacheKey) error {

@@ -254,7 +254,7 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.Compiler == LLVM && metering.Mode == MeteringExact {
+	if config.generator() == LLVM && metering.Mode == MeteringExact {
 		return nil, fmt.Errorf("%w: engine: LLVM moves what it counts past instructions that trap: take MeteringBlock, or another compiler",
 			ErrUnsupported)
 	}
@@ -350,6 +350,9 @@ func (e *Engine) checkSize(wasm []byte) error {
 // Compile makes a module from the binary or the text format, or takes it from the engine's cache. It fails as Validate does.
 // If ctx ends it is ErrInterrupted, as soon as the functions that are being compiled are read or done.
 func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if e != nil {
 		if err := e.checkSize(wasm); err != nil {
 			e.account.tellModule(ctx, opCompile, len(wasm), 0, nil, err)
@@ -366,14 +369,16 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	module, err := e.newModuleBy(ctx, &op, wasm, func(engine *ffi.Engine, wasm []byte) (*ffi.Module, error) {
 		var module *ffi.Module
 		compiled, err := true, error(nil)
-		generate := func(ctx context.Context) (*ffi.Module, error) { return e.compile(ctx, engine, wasm, &stats) }
+		generate := func(ctx context.Context, wasm []byte) (*ffi.Module, error) {
+			return e.compile(ctx, engine, wasm, &stats)
+		}
 		switch {
 		case e.tiering != nil:
 			module, key, compiled, err = e.tiering.compile(ctx, engine, wasm, &stats)
 		case e.cache != nil:
 			module, compiled, err = e.cache.module(ctx, engine, wasm, generate)
 		default:
-			module, err = generate(ctx)
+			module, err = generate(ctx, wasm)
 		}
 		if err == nil && !compiled {
 			op = opDeserialize

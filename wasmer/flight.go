@@ -29,8 +29,9 @@ type flight struct {
 
 var errCacheGoexit = errors.New("wasmer: compile: a function of the cache has ended its goroutine")
 
-// join makes a module, or waits for the one who does; made is what the first one says of it. Each caller gets a handle of its own. It is made on a goroutine of its
-// own: when the context of the first caller ends, the others go on. A panic is that of all callers.
+// join makes a module, or waits for the one who does; made is what the first one says of it. Each caller gets a handle of its
+// own. It is made on a goroutine of its own: when the context of the first caller ends, the others go on. A panic is that of all
+// callers.
 func (all *flights) join(ctx context.Context, key CacheKey, land func(context.Context) (module *ffi.Module, made bool, err error)) (
 	module *ffi.Module, first, made bool, err error,
 ) {
@@ -54,7 +55,9 @@ func (all *flights) join(ctx context.Context, key CacheKey, land func(context.Co
 		f.cancel()
 		<-f.done // nothing goes on behind the caller's back
 	}
-	module, err = all.take(f)
+	if module, err = all.take(f); errors.Is(err, ErrInterrupted) && ctx.Err() != nil {
+		err = interrupted(ctx) // which has a cause, as the flight's own context has not
+	}
 	return module, first, f.made, err
 }
 

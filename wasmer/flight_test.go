@@ -1,6 +1,7 @@
 package wasmer_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -124,6 +125,47 @@ func TestCompilationGoesOnForThoseWhoStillWait(t *testing.T) {
 		close(cache.open)
 		wait()
 		require.Equal(t, cacheCounts{hits: 3, misses: 1, compilations: 1}, cacheCountsOf(cached.Stats()))
+	})
+}
+
+// Whoever has left may change what he wanted compiled: those who still wait get what they asked for.
+func TestTheBytesOfOneWhoHasLeftAreHisAgain(t *testing.T) {
+	seven, err := wasmer.Wat2Wasm(cliConstant("7"))
+	require.NoError(t, err)
+	eight, err := wasmer.Wat2Wasm(cliConstant("8"))
+	require.NoError(t, err)
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		cache := newGateCache()
+		cached := engineOf(t, engine, wasmer.EngineConfig{Cache: cache})
+		first, cancel := context.WithCancel(background)
+		left, own := make(chan error, 1), bytes.Clone(seven)
+		wait := cache.join(t, 3, func(n int) {
+			if n == 0 {
+				_, err := cached.Compile(first, own)
+				left <- err
+				return
+			}
+			module, err := cached.Compile(background, seven)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer module.Close()
+			instance, err := module.Instantiate()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer instance.Close()
+			if value, err := instance.Exports["f"](); err != nil || value.String() != "7" {
+				t.Errorf("got %v, %v", value, err)
+			}
+		})
+		cancel()
+		require.ErrorIs(t, <-left, wasmer.ErrInterrupted)
+		copy(own, eight)
+		close(cache.open)
+		wait()
 	})
 }
 

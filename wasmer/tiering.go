@@ -141,8 +141,7 @@ func (t *tiering) compile(ctx context.Context, optimizer *ffi.Engine, wasm []byt
 	}
 	code, err = t.first(ctx, optimizer, wasm, stats)
 	if err == nil && cache != nil && Compiler(code.Compiler()) == t.optimizer {
-		if err = cache.store(ctx, code, key); err != nil {
-			code.Delete()
+		if err = cache.keep(ctx, code, key); err != nil {
 			return nil, key, true, err
 		}
 	}
@@ -305,8 +304,7 @@ func (t *tiering) generate(job *tierJob, wasm []byte) (*ffi.Module, error) {
 		return nil, translate("optimize", err)
 	}
 	if cache != nil {
-		if err := cache.store(job.ctx, code, job.key); err != nil {
-			code.Delete()
+		if err := cache.keep(job.ctx, code, job.key); err != nil {
 			return nil, err
 		}
 	}
