@@ -120,7 +120,7 @@ func TestCacheKeepsModulesForOtherEngines(t *testing.T) {
 		constantOf(t, other, "7")
 		require.Equal(t, cacheCounts{hits: 1}, cacheCountsOf(other.Stats()))
 		constantOf(t, other, "8")
-		metered := open(wasmer.EngineConfig{Metering: wasmer.Metering{Mode: wasmer.MeteringBlock}})
+		metered := open(wasmer.EngineConfig{Metering: wasmer.Metering{Mode: finestMode(first.Compiler())}})
 		constantOf(t, metered, "7")
 		require.Equal(t, cacheCounts{misses: 1, compilations: 1}, cacheCountsOf(metered.Stats()))
 	})

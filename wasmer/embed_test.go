@@ -106,7 +106,7 @@ func TestCodeOfAnotherModuleIsIgnored(t *testing.T) {
 func TestEmbeddedCodeMadeWithOtherOptionsIsIgnored(t *testing.T) {
 	wasm := wasmtest.Fixture(t, "traps.wasm")
 	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
-		metering := wasmer.Metering{Mode: wasmer.MeteringBlock, Limit: 1000}
+		metering := wasmer.Metering{Mode: finestMode(engine.Compiler()), Limit: 1000}
 		for name, config := range map[string]wasmer.EngineConfig{
 			"metering": {Metering: metering}, "features": {Features: wasmer.NewFeatures(wasmer.FeatureMutableGlobal, wasmer.FeatureBulkMemory)}, "memories": {Memories: otherMemories(engine)},
 		} {

@@ -17,6 +17,14 @@ var meteredModes = []wasmer.MeteringMode{wasmer.MeteringBlock, wasmer.MeteringEx
 // countsExactly says that there is MeteringExact: LLVM's code has none.
 func countsExactly(compiler wasmer.Compiler) bool { return compiler != wasmer.LLVM }
 
+// finestMode is MeteringExact where the compiler has it.
+func finestMode(compiler wasmer.Compiler) wasmer.MeteringMode {
+	if countsExactly(compiler) {
+		return wasmer.MeteringExact
+	}
+	return wasmer.MeteringBlock
+}
+
 func TestExactMeteringIsRefusedWhereCodeCannotDoIt(t *testing.T) {
 	for _, compiler := range wasmer.Compilers() {
 		engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: compiler, Metering: wasmer.Metering{Mode: wasmer.MeteringExact}})
@@ -27,6 +35,10 @@ func TestExactMeteringIsRefusedWhereCodeCannotDoIt(t *testing.T) {
 		}
 		require.ErrorIs(t, err, wasmer.ErrUnsupported)
 		require.ErrorContains(t, err, "MeteringBlock")
+		_, err = wasmer.NewEngine(wasmer.EngineConfig{
+			Compiler: wasmer.Tiered, Tiering: wasmer.Tiering{Optimizer: compiler}, Metering: wasmer.Metering{Mode: wasmer.MeteringExact},
+		})
+		require.ErrorIs(t, err, wasmer.ErrUnsupported)
 	}
 }
 

@@ -438,11 +438,8 @@ func TestInstructionsAreReported(t *testing.T) {
 		i32.add
 		return))`
 	eachCompiler(t, func(t *testing.T, shared *wasmer.Engine) {
-		mode := wasmer.MeteringExact
-		if !countsExactly(shared.Compiler()) {
-			mode = wasmer.MeteringBlock
-		}
-		engine := engineOf(t, shared, wasmer.EngineConfig{MeasureTime: true, Metering: wasmer.Metering{Mode: mode}})
+		metering := wasmer.Metering{Mode: finestMode(shared.Compiler())}
+		engine := engineOf(t, shared, wasmer.EngineConfig{MeasureTime: true, Metering: metering})
 		instance := instantiate(t, engine, fib, nil)
 		require.EqualValues(t, 1346269, run(t, instance, "fib", 30)[0].ToI32())
 		stats := instance.Stats()
