@@ -39,7 +39,6 @@ impl wasmergo_engine {
         part(&Header::new(self, [0; _]).encode());
         part(cpu.join(",").as_bytes());
         part(&[self.drop_debug_info.into()]);
-        part(&self.options.max_function_size.to_le_bytes()); // what a miss refuses, a hit does not pass
         match &self.artifact_key {
             Some(key) => part(&key.sign(&[0; _])),
             None => part(&[]),

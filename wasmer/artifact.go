@@ -15,6 +15,8 @@ import (
 // minArtifactKey is how short a secret may be: less can be tried out.
 const minArtifactKey = 16
 
+var errNotRegular = errors.New("not a regular file")
+
 // Serialize makes an artifact: the compiled code, which Engine.Deserialize loads without compiling, with the debug information
 // and custom sections of the module. It is of use to the same build of this library, on machines that have what the code
 // uses of the CPU. See InspectArtifact for what it tells of itself.
@@ -31,7 +33,7 @@ func (m *Module) Serialize() ([]byte, error) {
 // SerializeTo is Serialize into a file. It is written under another name in the same folder, brought to the disk (fsync), and
 // then renamed, so that others see all of it or what was there before, also after a crash, and modules that were loaded from a
 // file of that name go on. It can be read by whom the umask lets, and written by the user. On failure the folder is as
-// it was.
+// it was. What is there and is no regular file is not replaced: that fails.
 func (m *Module) SerializeTo(name string) error {
 	ptr, err := m.use()
 	if err != nil {
@@ -43,6 +45,9 @@ func (m *Module) SerializeTo(name string) error {
 
 // writeFile makes a file that is whole, or not there.
 func writeFile(name string, write func(*os.File) error) (err error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // /dev/null is not to become a file
+		return fmt.Errorf("wasmer: serialize: %w", &fs.PathError{Op: "write", Path: name, Err: errNotRegular})
+	}
 	// As os.CreateTemp, but readable by whom the umask lets.
 	temporary := fmt.Sprintf("%s.%016x.tmp", name, rand.Uint64())
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
@@ -96,7 +101,7 @@ func (e *Engine) UnsafeDeserialize(ctx context.Context, artifact []byte) (*Modul
 func (e *Engine) DeserializeFile(ctx context.Context, name string) (*Module, error) {
 	info, err := os.Stat(name)
 	if err == nil && !info.Mode().IsRegular() { // to open a pipe can take for ever
-		err = &fs.PathError{Op: "map", Path: name, Err: errors.New("not a regular file")}
+		err = &fs.PathError{Op: "map", Path: name, Err: errNotRegular}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("wasmer: deserialize: %w", err)

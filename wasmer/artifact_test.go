@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -101,6 +102,9 @@ func TestSerializeToReplacesAFileAsAWhole(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, info.Mode().Perm()&0o133, "%v", info.Mode())
 		require.Error(t, first.SerializeTo(folder))
+		pipe := filepath.Join(t.TempDir(), "pipe")
+		require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+		require.ErrorContains(t, first.SerializeTo(pipe), "not a regular file")
 		require.ErrorIs(t, first.SerializeTo(filepath.Join(folder, "none", "module")), fs.ErrNotExist)
 		files, err := os.ReadDir(folder)
 		require.NoError(t, err)
@@ -137,7 +141,7 @@ func TestArtifactsOfOtherEnginesAreRefusedWithTheReason(t *testing.T) {
 		text := `(module (memory 1) (func (export "f") (result i32) i32.const 7))`
 		artifact := serialize(t, compile(t, engine, text))
 		configs := map[string]wasmer.EngineConfig{
-			"its code does not count":               {Metering: wasmer.Metering{Mode: wasmer.MeteringBlock}},
+			"its code does not count":               {Metering: wasmer.Metering{Mode: finestMode(engine.Compiler())}},
 			"which EngineConfig.Features":           {Features: wasmer.NewFeatures()},
 			"made without a key":                    {ArtifactKey: secret},
 			"this engine is for " + foreignTriple(): {Target: wasmer.CodeTarget{Triple: foreignTriple()}},

@@ -114,7 +114,7 @@ func cacheBuildFolder() string {
 
 // openFolder opens a folder that can be trusted.
 func (c *FolderCache) openFolder(name string) (*os.Root, error) {
-	root, err := os.OpenRoot(name)
+	root, err := os.OpenRoot(name + string(filepath.Separator)) // of a folder only: to open a pipe can take for ever
 	if err != nil {
 		return nil, err
 	}

@@ -183,6 +183,46 @@ func TestFolderCacheEvictsWhatWasNotUsedForLongest(t *testing.T) {
 	require.Len(t, cacheFiles(t, dir), 15)
 }
 
+// An entry that needs nearly all of the room has it.
+func TestFolderCacheKeepsAnEntryAsLargeAsItself(t *testing.T) {
+	cache := openCache(t, t.TempDir(), wasmer.CacheConfig{MaxBytes: 160})
+	for n := range byte(3) {
+		require.NoError(t, cache.Put(background, cacheKeyOf(n), make([]byte, 160)))
+		_, err := cache.Get(background, cacheKeyOf(n))
+		require.NoError(t, err)
+		require.Len(t, cacheFiles(t, cache.Dir()), 1)
+		time.Sleep(10 * time.Millisecond) // for files to have different times
+	}
+}
+
+func TestFolderCacheIsCleanedOfEntriesWithoutBytes(t *testing.T) {
+	cache := openCache(t, t.TempDir(), wasmer.CacheConfig{})
+	for n := range byte(3) {
+		require.NoError(t, cache.Put(background, cacheKeyOf(n), nil))
+	}
+	removed, err := cache.Clean(wasmer.CleanConfig{})
+	require.NoError(t, err)
+	require.Len(t, removed, 3)
+	require.Empty(t, cacheFiles(t, cache.Dir()))
+}
+
+// Nobody waits for a pipe in the place of a folder.
+func TestFolderCacheDoesNotWaitForAPipe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	require.NoError(t, syscall.Mkfifo(dir, 0o700))
+	for _, readOnly := range []bool{true, false} {
+		_, err := wasmer.OpenCache(dir, wasmer.CacheConfig{ReadOnly: readOnly})
+		require.Error(t, err)
+	}
+	cache := openCache(t, t.TempDir(), wasmer.CacheConfig{})
+	require.NoError(t, cache.Put(background, cacheKeyOf(1), []byte("one")))
+	build := filepath.Dir(cacheFiles(t, cache.Dir())[0])
+	require.NoError(t, os.RemoveAll(build))
+	require.NoError(t, syscall.Mkfifo(build, 0o700))
+	_, err := cache.Get(background, cacheKeyOf(1))
+	require.Error(t, err)
+}
+
 func TestFolderCacheEvictsTheEntriesOfOtherBuildsToo(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, "wasmer-go-0.0.1-other")

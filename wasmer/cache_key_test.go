@@ -26,7 +26,6 @@ func TestCacheKeyHasEachOptionThatChangesCode(t *testing.T) {
 		"OptLevel":         {wasmer.OptNone, wasmer.OptSpeedAndSize},
 		"Target":           {wasmer.CodeTarget{CPU: "generic"}},
 		"CanonicalizeNaNs": {true},
-		"MaxFunctionSize":  {100},
 		"ArtifactKey":      {bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 16)},
 		"Metering": {
 			wasmer.Metering{Mode: wasmer.MeteringBlock}, wasmer.Metering{Mode: wasmer.MeteringExact},

@@ -157,7 +157,7 @@ func (c *FolderCache) Clean(config CleanConfig) ([]CacheEntry, error) {
 		case config.Unused > 0 && config.MaxBytes == 0:
 			return false
 		}
-		return bytes > config.MaxBytes
+		return bytes > config.MaxBytes || config.MaxBytes == 0 // those of no bytes too
 	})
 	if err != nil {
 		return removed, c.unavailable(err)
@@ -173,7 +173,10 @@ func (c *FolderCache) sweep() (int, error) {
 	defer c.sweeps.Unlock()
 	c.unswept.Store(0)
 	limit := c.config.MaxBytes - c.slack()
-	removed, err := c.remove(func(_ CacheEntry, bytes int64) bool { return c.config.MaxBytes > 0 && bytes > limit })
+	removed, err := c.remove(func(entry CacheEntry, bytes int64) bool {
+		only := bytes == entry.Size && bytes <= c.config.MaxBytes // which would be compiled anew each time
+		return c.config.MaxBytes > 0 && bytes > limit && !only
+	})
 	return len(removed), err
 }
 
