@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +63,7 @@ func numbered(functions, number int) []byte {
 // occupied has the engine optimize something for seconds, or until release is called.
 func occupied(t testing.TB, engine *wasmer.Engine) (release func()) {
 	t.Helper()
-	module := compile(t, engine, numbered(4000, 8000))
+	module := compile(t, engine, numbered(2000*max(2, runtime.GOMAXPROCS(0)), 8000)) // half of the cores work on it
 	return func() { require.NoError(t, module.Close()) }
 }
 
@@ -277,7 +278,7 @@ func TestClosingEndsTheOptimization(t *testing.T) {
 func TestForgottenModulesAreNotOptimized(t *testing.T) {
 	engine := tieredEngine(t, wasmer.EngineConfig{Tiering: wasmer.Tiering{Threads: 1}})
 	for n := range 3 {
-		_, err := engine.Compile(background, numbered(1000, n))
+		_, err := engine.Compile(background, numbered(4000, n)) // most of a second each
 		require.NoError(t, err)
 	}
 	require.Eventually(t, func() bool {
