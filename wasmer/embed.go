@@ -44,3 +44,15 @@ func (e *Engine) loadEmbedded(ctx context.Context, wasm []byte) (*Module, error)
 	}
 	return nil, nil
 }
+
+// optimizeEmbedded has a module that came with code of the first tier optimized, which it can be: other than an artifact alone it
+// came with what to compile.
+func (e *Engine) optimizeEmbedded(module *Module, wasm []byte) *Module {
+	if e.tiering == nil || module == nil || module.Tier() == TierOptimized {
+		return module
+	}
+	if key, err := e.CacheKey(wasm); err == nil { // else the engine was closed, and the module with it
+		e.tiering.optimize(module, key, wasm)
+	}
+	return module
+}

@@ -356,6 +356,25 @@ func TestArtifactsOfEitherTierAreLoaded(t *testing.T) {
 	require.ErrorIs(t, err, wasmer.ErrIncompatible, "its references could not be shared")
 }
 
+// A module that comes with code of the first tier is optimized as one that was compiled.
+func TestEmbeddedCodeOfTheFirstTierIsOptimized(t *testing.T) {
+	wasm := numbered(1, 3)
+	off := tieredEngine(t, wasmer.EngineConfig{Tiering: wasmer.Tiering{Off: true}})
+	universal := embed(t, off, wasm)
+	engine := tieredEngine(t, wasmer.EngineConfig{TrustEmbeddedCode: true})
+	release := occupied(t, engine)
+	compilations := engine.Stats().Compilations
+	module := compile(t, engine, universal)
+	require.Equal(t, compilations, engine.Stats().Compilations)
+	require.Equal(t, wasmer.TierBaseline, module.Tier())
+	release()
+	waitTier(t, module)
+	instance, err := module.Instantiate()
+	require.NoError(t, err)
+	defer instance.Close()
+	require.EqualValues(t, 3, call(t, instance, "number").ToI32())
+}
+
 // Modules come and go at random, and so does the engine at last.
 func TestTiersWhileModulesAreClosedAtRandom(t *testing.T) {
 	for round := range 4 {
