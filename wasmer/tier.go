@@ -40,9 +40,11 @@ type Tiering struct {
 	// less priority than those of the program.
 	Threads int
 	// MaxQueueSize bounds the bytes of modules that wait for optimization; 0 means 256 MiB. One for which there is no room keeps
-	// the code that it has, of which WaitTier tells.
+	// the code that it has, of which WaitTier tells; where that is Singlepass's, an instance of it that imports functions of
+	// another one is ErrUnsupported in a store with exceptions.
 	MaxQueueSize int
-	// Off leaves modules on the code that they are first given. Only where linking needs optimized code, it is made.
+	// Off leaves modules on the code that they are first given. Only where linking needs optimized code, it is made; for that
+	// the bytes of a module are kept as long as it is.
 	Off bool
 }
 
@@ -152,7 +154,7 @@ func (m *Module) Compiler() Compiler {
 }
 
 // WaitTier waits until the tier of the module will not change any more, and has the module optimized before others that wait. It
-// returns nil if the code is optimized, or if Tiering.Off is. Else the module goes on with the code that it has, for the reason
+// returns nil if the code is optimized, or if it is not to be since Tiering is Off. Else the module goes on with the code that it has, for the reason
 // that WaitTier returns: *CompileError or ErrUnsupported if the optimizer cannot compile it, or there is nothing but an artifact
 // to make it from, ErrResource if the queue had no room. It fails with ErrInterrupted when ctx ends, which the optimization
 // does not, and with ErrClosed when the module or the engine is closed.
