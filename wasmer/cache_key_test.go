@@ -40,7 +40,6 @@ func TestCacheKeyHasEachOptionThatChangesCode(t *testing.T) {
 		"MaxTotalMemoryPages": {9}, "MaxTableElements": {9}, "MaxInstances": {9}, "MeasureTime": {true},
 		"MaxFunctionSize": {1 << 20}, "MaxCompileMemory": {1 << 30}, "OnProgress": {func(context.Context, wasmer.CompileProgress) {}},
 		"VerifyIR": {true}, "DumpIR": {t.TempDir()}, "TrustEmbeddedCode": {true},
-		"MaxCompileMemory": {1 << 30}, "OnProgress": {func(context.Context, wasmer.CompileProgress) {}},
 		"Logger": {slog.New(slog.DiscardHandler)}, "CacheDir": {t.TempDir()}, "Cache": {&memoryCache{}}, "RequireCache": {true},
 	}
 	wasm := []byte(cliConstant("1"))
