@@ -233,14 +233,15 @@ pub(crate) fn prepare(binary: &[u8]) -> Result<Prepared<'_>, BinaryReaderError> 
         let mut keep = true;
         if let Payload::CustomSection(section) = &payload {
             if section.name() == embed::SECTION {
-                keep = false; // compiled code, perhaps of this very module
+                // Compiled code, perhaps of this very module: nothing to remember.
             } else if !after_code || !section.name().starts_with(".debug_") {
                 let (name, contents) = (section.name().to_string(), section.data().to_vec());
                 notes.sections.push((name, contents.into()));
             } else if Sections::is_wanted(section.name()) {
                 debug.push((section.name(), section.data()));
             }
-            keep &= !after_code || section.name() == "name";
+            // What precedes the code stays whatever it is: what is changed below is changed where it lies in the binary.
+            keep = !after_code || section.name() == "name";
         }
         if keep {
             kept.push(position..end);
@@ -356,6 +357,30 @@ mod tests {
     }
 
     #[test]
+    fn embedded_code_before_the_code_moves_nothing() {
+        for place in ["(before first)", "(before elem)", "(before code)"] {
+            let text = format!(
+                r#"(module
+                    (import "" "g" (global externref))
+                    (@custom "{}" {place} "0123456789")
+                    (table 1 externref)
+                    (elem (i32.const 0) externref (item (global.get 0)))
+                    (func $f (drop (i32.const 0x08080808)))
+                    (start $f))"#,
+                embed::SECTION
+            );
+            let binary = wasmer::wat2wasm(text.as_bytes()).unwrap();
+            let prepared = prepare(&binary).unwrap();
+            assert_eq!(prepared.binary.len(), binary.len(), "{place}");
+            assert_eq!(prepared.notes.elements.len(), 1, "{place}");
+            assert!(prepared.notes.sections.is_empty(), "{place}");
+            wasmer::wasmparser::validate(&prepared.binary).unwrap();
+            let again = prepare(&prepared.binary).unwrap();
+            assert_eq!((again.notes.start, again.notes.elements.len()), (None, 0));
+        }
+    }
+
+    #[test]
     fn exported_tables_that_cannot_grow_are_noted_once() {
         let text = r#"(module
             (import "a" "b" (table 3 3 funcref))
@@ -405,8 +430,9 @@ mod tests {
         };
         let want = vec![element(1, Some(1), 1, 0), element(2, None, 0, 1)];
         assert_eq!(prepared.notes.elements, want);
-        let encoded = prepared.notes.encode();
-        assert_eq!(Notes::decode(&encoded), Some((prepared.notes, &[][..])));
+        let encoded = OwnedBuffer::from(prepared.notes.encode());
+        let decoded = Notes::decode(&encoded);
+        assert_eq!(decoded, Some((prepared.notes, encoded.len())));
         assert!(prepare(&prepared.binary).unwrap().notes.elements.is_empty());
     }
 }
