@@ -8,7 +8,7 @@ use crate::engine::wasmergo_engine;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::fallible;
 use crate::header::{self, Header, incompatible};
-use crate::load::{copy, descriptor, map};
+use crate::load::{contents, copy, descriptor, map};
 use crate::module::wasmergo_module;
 use crate::prepare::Notes;
 use shared_buffer::OwnedBuffer;
@@ -137,10 +137,7 @@ pub unsafe extern "C" fn wasmergo_module_from_cache_file(
 ) -> wasmergo_bytes {
     fallible(|| {
         let (key, file) = unsafe { (&*key.cast::<[u8; KEY]>(), descriptor(file)) };
-        let bytes = match engine.artifact_key {
-            None => map(&file)?,
-            Some(_) => copy(&map(&file)?),
-        };
+        let bytes = contents(&file, engine)?;
         let module = unsafe { wasmergo_module::load(engine, &bytes, &label(key), true)? };
         unsafe { out.write(Box::into_raw(module)) };
         Ok(())

@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 use wasmer_compiler::{ArtifactCreate, EngineBuilder};
 
 impl wasmergo_module {
@@ -170,10 +171,7 @@ pub unsafe extern "C" fn wasmergo_module_deserialize_file(
 ) -> wasmergo_bytes {
     fallible(|| {
         let file = unsafe { descriptor(file) };
-        let bytes = match engine.artifact_key {
-            None => map(&file)?,
-            Some(_) => copy(&map(&file)?),
-        };
+        let bytes = contents(&file, engine)?;
         let module = unsafe { wasmergo_module::load(engine, &bytes, "", verify)? };
         unsafe { out.write(Box::into_raw(module)) };
         Ok(())
@@ -185,21 +183,46 @@ pub(crate) unsafe fn descriptor(file: RawFd) -> ManuallyDrop<File> {
     ManuallyDrop::new(unsafe { File::from_raw_fd(file) })
 }
 
+/// What a file has, as the engine takes it: mapped, but if there must be a key, read. Whoever cannot make the key could still
+/// change a mapped file after it was verified, or cut it off while it is copied, which ends the process.
+pub(crate) fn contents(file: &File, engine: &wasmergo_engine) -> Result<OwnedBuffer, Error> {
+    if engine.artifact_key.is_none() {
+        return map(file);
+    }
+    let len = size(file)?;
+    resource::room_to_load(len)?;
+    let mut bytes = vec![0; len];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(bytes.into()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(incompatible("damaged: cut off while it was read"))
+        }
+        Err(error) => Err(failed("read", error)),
+    }
+}
+
 pub(crate) fn map(file: &File) -> Result<OwnedBuffer, Error> {
-    let failed = |what: &str, error: io::Error| {
-        Error::new(
-            wasmergo_error_kind::Resource,
-            format!("cannot {what} the artifact: {error}"),
-        )
-    };
-    let size = file.metadata().map_err(|error| failed("look at", error))?;
-    if !size.is_file() {
+    size(file)?;
+    OwnedBuffer::from_file(file).map_err(|error| failed("map", io::Error::other(error)))
+}
+
+/// The size of a file that can be an artifact.
+fn size(file: &File) -> Result<usize, Error> {
+    let about = file.metadata().map_err(|error| failed("look at", error))?;
+    if !about.is_file() {
         return Err(incompatible("not a regular file"));
     }
-    if size.len() == 0 {
-        return Err(incompatible("not an artifact of wasmer-go: empty"));
+    match about.len() {
+        0 => Err(incompatible("not an artifact of wasmer-go: empty")),
+        len => Ok(len as usize),
     }
-    OwnedBuffer::from_file(file).map_err(|error| failed("map", io::Error::other(error)))
+}
+
+fn failed(what: &str, error: io::Error) -> Error {
+    Error::new(
+        wasmergo_error_kind::Resource,
+        format!("cannot {what} the artifact: {error}"),
+    )
 }
 
 /// The module as an artifact of this build.
