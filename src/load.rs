@@ -126,7 +126,9 @@ impl wasmergo_module {
             }
             Ok(compiled)
         })?;
-        Ok(Self::new(compiled, envelope.header, engine))
+        let mut header = envelope.header;
+        header.label.clear(); // the artifact's, not the module's: see `embed.rs`
+        Ok(Self::new(compiled, header, engine))
     }
 }
 
