@@ -1,7 +1,7 @@
 //! How compiled functions pass values, which differs between the compilers. Singlepass passes all arguments as integers and
 //! returns floats as integers, except to imports, to which it passes arguments as the system does; several results lie in
-//! other places than those of the other compilers. LLVM passes vectors as integers, Cranelift does not. Where caller and callee would not agree, a guest would read what is not
-//! its own: imports go through an adapter then, and references are refused.
+//! other places than those of the other compilers. LLVM passes vectors as integers, Cranelift does not. Where caller and callee
+//! would not agree, a guest would read what is not its own: imports go through an adapter then, and references are refused.
 
 use crate::engine::wasmergo_compiler;
 use crate::error::{Error, wasmergo_error_kind};

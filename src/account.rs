@@ -34,7 +34,7 @@ impl Account {
         Arc::new(Self {
             before: allocated(),
             began: Instant::now(),
-            next: AtomicU64::new(0),
+            next: AtomicU64::new(OFTEN.as_micros() as u64),
             peak: AtomicI64::new(0),
             limit: match limit {
                 0 => i64::MAX,

@@ -3,8 +3,8 @@
 //! Where that memory does not move, LLVM's code passes its place from function to function, as one argument more. Which
 //! functions take it depends on the module, and who calls by an import or a reference cannot know: a guest could choose,
 //! as any number, what another one takes for its memory. So modules are compiled as if memory 0 could move, which has no such
-//! argument, and their code is made to use others only: the memories that the module defines have one more as
-//! their index, and memory 0, if it is an import, has another import's index, which is added. Nobody gives that import; `link` fills it in.
+//! argument, and their code is made to use others only: the memories that the module defines have one more as their index, and
+//! memory 0, if it is an import, has another import's index, which is added. Nobody gives that import; `link` fills it in.
 
 use wasmer_types::{MemoryIndex, MemoryType, ModuleInfo, Pages};
 use wasmer_vm::{VMInstance, VMMemoryImport};

@@ -1,7 +1,8 @@
 //! Modules as artifacts and back.
 //!
 //! The payload of an artifact: where wasmer's part begins u64, notes, debug sections, length of locations u64, locations, zeros up
-//! to a multiple of 64, what wasmer makes of compiled code. All but the code itself is used in place, so that a file need not be read, but is mapped.
+//! to a multiple of 64, what wasmer makes of compiled code. All but the code itself is used in place, so that a file need not be
+//! read, but is mapped.
 
 use crate::artifact::{self, ALIGNMENT};
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};

@@ -62,10 +62,13 @@ pub extern "C" fn wasmergo_module_compiler(module: &wasmergo_module) -> u32 {
 }
 
 /// Refuses a module that must not be compiled by an engine whose code stays apart.
-pub(crate) fn refuse_sharing(binary: &[u8]) -> Result<Result<(), Error>, BinaryReaderError> {
+pub(crate) fn refuse_sharing(
+    binary: &[u8],
+    compiler: wasmergo_compiler,
+) -> Result<Result<(), Error>, BinaryReaderError> {
     Ok(match shares_references(binary)? {
         false => Ok(()),
-        true => Err(unsupported(wasmergo_compiler::Singlepass)),
+        true => Err(unsupported(compiler)),
     })
 }
 

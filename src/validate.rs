@@ -68,7 +68,8 @@ pub(crate) fn validate(binary: &[u8], engine: &wasmergo_engine) -> Result<(), Er
         frame::refuse_large(binary).map_err(|error| invalid(binary, &error, engine))??;
     }
     if engine.linker.is_some() {
-        tier::refuse_sharing(binary).map_err(|error| invalid(binary, &error, engine))??;
+        tier::refuse_sharing(binary, engine.compiler)
+            .map_err(|error| invalid(binary, &error, engine))??;
     }
     Ok(())
 }
