@@ -97,6 +97,7 @@ impl Compiler for Llvm {
             function.frame_info.address_map.start_srcloc = SourceLoc::new(start as u32);
         }
         redirect(compilation, target, &VMOffsets::new(8, &info.module))?;
+        join_frames(compilation);
         Ok(done)
     }
 
@@ -151,6 +152,45 @@ fn redirect(
         });
     }
     Ok(())
+}
+
+/// Makes one table of the frames that each function brings with it: the system's unwinder searches tables one after the other,
+/// also when one is to be forgotten.
+fn join_frames(compilation: &mut RkyvCompilation) {
+    let Some(index) = compilation.unwind_info.eh_frame else {
+        return;
+    };
+    let section = &mut compilation.custom_sections[index];
+    let (bytes, ends) = without_ends(section.bytes.as_slice());
+    for relocation in &mut section.relocations {
+        let before = ends.partition_point(|end| *end < relocation.offset);
+        relocation.offset -= (before * END.len()) as u32;
+    }
+    section.bytes = SectionBody::new_with_vec(bytes);
+}
+
+/// Ends a table of frames.
+const END: [u8; 4] = [0; 4];
+
+/// A table, which ends once, and where the ends were that are gone.
+fn without_ends(table: &[u8]) -> (Vec<u8>, Vec<u32>) {
+    let (mut out, mut ends) = (Vec::with_capacity(table.len()), Vec::new());
+    let mut rest = table;
+    while let Some((len, _)) = rest.split_first_chunk::<4>() {
+        if *len == END {
+            ends.push((table.len() - rest.len()) as u32);
+            rest = &rest[END.len()..];
+            continue;
+        }
+        let record = END.len() + u32::from_le_bytes(*len) as usize;
+        let Some((record, tail)) = rest.split_at_checked(record) else {
+            return (table.to_vec(), Vec::new()); // wasmer will say so
+        };
+        out.extend(record);
+        rest = tail;
+    }
+    out.extend(END);
+    (out, ends)
 }
 
 /// A jump to the address that lies at the offset from the first argument, which is the instance's context.
@@ -212,6 +252,17 @@ fn entry(call: LibCall) -> Option<VMBuiltinFunctionIndex> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_of_frames_ends_once() {
+        let (one, two) = ([4, 0, 0, 0, 1, 2, 3, 4], [5, 0, 0, 0, 6, 7, 8, 9, 10]);
+        let many = [&one[..], &END, &two, &one, &END, &END].concat();
+        let joined = [&one[..], &two, &one, &END].concat();
+        assert_eq!(without_ends(&many), (joined.clone(), vec![8, 29, 33]));
+        assert_eq!(without_ends(&joined), (joined, vec![25]));
+        let cut = [&one[..], &END, &two[..7]].concat();
+        assert_eq!(without_ends(&cut), (cut, vec![]));
+    }
 
     #[test]
     fn jumps_are_what_an_assembler_makes_of_them() {
