@@ -34,7 +34,8 @@ func (t Tier) String() string {
 // Tiering are the options of engines whose Compiler is Tiered. The zero value is a good choice.
 type Tiering struct {
 	// Optimizer makes the optimized code: Cranelift or LLVM; DefaultCompiler stands for the first of them that is built in. LLVM
-	// takes several times as long.
+	// takes several times as long, and is the first compiler of modules that share references to functions with others, which
+	// call code of Cranelift in other ways.
 	Optimizer Compiler
 	// Threads bounds the threads that optimize, of an engine; 0 means half of the cores, and one at least. On Linux they have
 	// less priority than those of the program.

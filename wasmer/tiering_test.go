@@ -130,7 +130,11 @@ func TestWhatSinglepassLacksIsCompiledByAnother(t *testing.T) {
 		} {
 			off := tiering
 			off.Off = true
-			require.Equal(t, wasmer.Cranelift, compile(t, tieredEngine(t, wasmer.EngineConfig{Tiering: off}), text).Compiler(), name)
+			first := wasmer.Cranelift
+			if name == "table" {
+				first = tiering.Optimizer // whose references are not those of other code
+			}
+			require.Equal(t, first, compile(t, tieredEngine(t, wasmer.EngineConfig{Tiering: off}), text).Compiler(), name)
 			module := compile(t, engine, text)
 			if tiering.Optimizer == wasmer.Cranelift {
 				require.Equal(t, wasmer.TierOptimized, module.Tier(), name)
