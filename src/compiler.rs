@@ -256,11 +256,11 @@ impl Options {
     }
 
     /// wasmer's settings. This is the one place where they are made, for each module anew.
+    #[allow(unused_variables, unreachable_code)] // in builds without compilers
     pub fn configure(
         &self,
         threads: Option<NonZero<usize>>,
     ) -> Result<Box<dyn CompilerConfig>, Error> {
-        #[allow(unused_variables)]
         let not_written = |error: std::io::Error| self.not_written(&error.to_string());
         // What code looks like for the loader is not chosen here: it is wasmer's own format, for which code is not position
         // independent; `experimental_artifact(true)` of a compiler's settings would make ELF.

@@ -184,7 +184,8 @@ impl Locations {
         let mut numbers = self.numbers(function)?;
         let first = numbers.next()?;
         for _ in 0..numbers.next()? {
-            (numbers.next()?, numbers.next()?);
+            numbers.next()?;
+            numbers.next()?;
         }
         let (mut at, mut location, mut found) = (0, first, first);
         for _ in 0..numbers.next()? {
