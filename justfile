@@ -20,6 +20,8 @@ suffix := if variant == "" { "" } else { "_" + variant }
 constraint := if variant == "" { "!wasmer_llvm && !wasmer_headless" } else { "wasmer_" + variant }
 tag := if variant == "" { "" } else { "wasmer_" + variant }
 export GOFLAGS := env("GOFLAGS", "") + (if tag == "" { "" } else { " -tags=" + tag })
+# LLVM takes its time.
+patience := if variant == "llvm" { "30m" } else { "15m" }
 torture := "-tags wasmer_torture," + tag + " -count=1 -timeout 60m"
 
 [private]
@@ -42,8 +44,8 @@ go:
 
 # Run all tests
 test: build
-    go test -timeout 15m ./...
-    cd conformance && go test -timeout 15m ./...
+    go test -timeout {{patience}} ./...
+    cd conformance && go test -timeout {{patience}} ./...
     cd wasmer/blobcache && go test -timeout 15m ./...
     {{just}} _shared cargo test --release --locked {{quote(cargo_features)}}
 

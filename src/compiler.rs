@@ -191,10 +191,10 @@ impl Options {
         }
         let arm = matches!(self.target.triple().architecture, Architecture::Aarch64(_));
         if self.compiler == wasmergo_compiler::Llvm && !x86 && !arm {
-            return Err(unsupported(
-                "EngineConfig.Target: the compiler llvm makes code for x86_64 and aarch64 only"
-                    .into(),
-            ));
+            return Err(unsupported(format!(
+                "EngineConfig.Target: the compiler llvm makes no code for {}, but for x86_64 and aarch64",
+                self.target.triple()
+            )));
         }
         // LLVM ends the process over a section's name that wasmer gives it for macOS.
         if self.compiler == wasmergo_compiler::Llvm

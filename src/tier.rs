@@ -35,6 +35,8 @@ pub unsafe extern "C" fn wasmergo_engine_tier(
 ) -> wasmergo_bytes {
     fallible(|| {
         let compiler = compiler(code)?;
+        // Compilers share threads, which have the priority of the one that starts them: not that of one in the background.
+        rayon_core::current_num_threads();
         let apart = Abi::from(compiler) != Abi::from(engine.compiler);
         let tier = wasmergo_engine {
             compiler,

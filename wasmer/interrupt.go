@@ -209,8 +209,17 @@ func (s *Store) callOf(ended func(entry *Instance) bool) (number uint64, found b
 // await waits for the end of a call's context, as long as the call runs.
 func (s *Store) await(number uint64, done unsafe.Pointer) {
 	a := &awaiter{number: number, ended: make(chan struct{})}
-	if earlier := s.watch.awaiter.Swap(a); earlier != nil { // of a call that has ended while others held the gate
-		close(earlier.ended)
+	for {
+		earlier := s.watch.awaiter.Load()
+		if earlier != nil && earlier.number > number { // its turn came before this one's, which comes too late
+			return
+		}
+		if s.watch.awaiter.CompareAndSwap(earlier, a) {
+			if earlier != nil { // of a call that has ended while others held the gate
+				close(earlier.ended)
+			}
+			break
+		}
 	}
 	defer s.watch.awaiter.CompareAndSwap(a, nil)
 	if !s.keep() {
