@@ -5,14 +5,12 @@
 use crate::artifact;
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
 use crate::engine::wasmergo_engine;
-use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::fallible;
 use crate::header::{self, Header, incompatible};
-use crate::load::{contents, copy, descriptor, map};
+use crate::load::{contents, copy, descriptor, map, write};
 use crate::module::wasmergo_module;
 use crate::prepare::Notes;
 use shared_buffer::OwnedBuffer;
-use std::io::Write;
 use std::sync::Arc;
 use wasmer::wasmparser::{BinaryReader, Name, NameSectionReader};
 
@@ -95,12 +93,8 @@ pub unsafe extern "C" fn wasmergo_module_to_cache_file(
 ) -> wasmergo_bytes {
     fallible(|| {
         let key = unsafe { &*key.cast::<[u8; KEY]>() };
-        let mut file = unsafe { descriptor(file) };
-        for part in module.artifact(&label(key))? {
-            file.write_all(&part)
-                .map_err(|error| Error::new(wasmergo_error_kind::Resource, error.to_string()))?;
-        }
-        Ok(())
+        let file = unsafe { descriptor(file) };
+        write(&file, module, &label(key))
     })
 }
 

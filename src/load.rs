@@ -253,17 +253,17 @@ pub unsafe extern "C" fn wasmergo_module_write(
     file: i32,
 ) -> wasmergo_bytes {
     fallible(|| {
-        let mut file = unsafe { descriptor(file) };
-        for part in module.artifact("")? {
-            file.write_all(&part).map_err(|error| {
-                Error::new(
-                    wasmergo_error_kind::Resource,
-                    format!("cannot write the artifact: {error}"),
-                )
-            })?;
-        }
-        Ok(())
+        let file = unsafe { descriptor(file) };
+        write(&file, module, "")
     })
+}
+
+pub(crate) fn write(mut file: &File, module: &wasmergo_module, label: &str) -> Result<(), Error> {
+    for part in module.artifact(label)? {
+        file.write_all(&part)
+            .map_err(|error| failed("write", error))?;
+    }
+    Ok(())
 }
 
 /// What an artifact says of itself, encoded: version, build, compiler, target, CPU features, level u32,
