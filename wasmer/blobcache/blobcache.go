@@ -11,7 +11,9 @@ package blobcache
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 	"gocloud.dev/blob"
@@ -28,13 +30,21 @@ var _ wasmer.Cache = (*Cache)(nil)
 // prefix by blob.PrefixedBucket.
 func New(bucket *blob.Bucket) *Cache { return &Cache{bucket} }
 
-// Get reads an entry. It fails with wasmer.ErrNotFound if there is none, else with the bucket's error.
+// Get reads an entry. It fails with wasmer.ErrNotFound if there is none, or one that another machine is just writing, else with
+// the bucket's error.
 func (c *Cache) Get(ctx context.Context, key wasmer.CacheKey) ([]byte, error) {
 	entry, err := c.bucket.ReadAll(ctx, key.String())
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	if gcerrors.Code(err) == gcerrors.NotFound || halfWritten(err) {
 		return nil, fmt.Errorf("%w: cache entry %v", wasmer.ErrNotFound, key)
 	}
 	return entry, err
+}
+
+// halfWritten tells whether an entry ended before it should: fileblob writes a blob's attributes in place, next to a blob that is
+// seen already, so whoever reads in between finds them empty, and for ever if the writer was killed there. To write the entry
+// again mends that.
+func halfWritten(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // Put writes an entry: drivers show all of it, or nothing.
