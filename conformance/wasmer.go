@@ -59,6 +59,8 @@ type wasmerEngine struct {
 	tiering  wasmer.Tiering
 	// artifact has modules serialized, and loaded again.
 	artifact bool
+	// embedded is whether code that is found in modules is used.
+	embedded bool
 }
 
 func (e wasmerEngine) Name() string {
@@ -71,6 +73,8 @@ func (e wasmerEngine) Name() string {
 		return e.compiler.String() + "-" + wasmer.TierOptimized.String()
 	case e.artifact:
 		return e.compiler.String() + "-artifact"
+	case e.embedded:
+		return e.compiler.String() + "-embedded"
 	}
 	return e.compiler.String()
 }
@@ -105,6 +109,8 @@ func (e wasmerEngine) Open(script string) (suite.Store, error) {
 		Features: features,
 		Metering: e.metering,
 		Tiering:  e.tiering,
+
+		TrustEmbeddedCode: e.embedded,
 		// Scripts run in parallel; their modules are small.
 		CompileThreads: 1,
 	})
