@@ -8,8 +8,9 @@
 //! BLAKE3 of the payload, BLAKE3 of all before (the seal), 1 and HMAC-SHA256 of the seal or 33 zeros, zeros up to a multiple of
 //! 64, payload.
 
+use crate::digest::{DIGEST, digest};
 use crate::error::Error;
-use crate::header::{DIGEST, Header, incompatible};
+use crate::header::{Header, incompatible};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::ops::Range;
@@ -176,7 +177,7 @@ impl Envelope {
 
     /// Whether the payload is what was put in.
     pub fn verify(&self, bytes: &[u8]) -> Result<(), Error> {
-        match blake3::hash(&bytes[self.payload.clone()]) == self.digest {
+        match digest(&bytes[self.payload.clone()]) == self.digest {
             true => Ok(()),
             false => Err(incompatible("damaged: its digest does not match")),
         }

@@ -4,6 +4,7 @@
 
 use crate::artifact;
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
+use crate::digest;
 use crate::engine::wasmergo_engine;
 use crate::guard::fallible;
 use crate::header::{self, Header, incompatible};
@@ -28,7 +29,7 @@ fn label(key: &[u8; KEY]) -> String {
 impl wasmergo_engine {
     /// The same for all inputs and engines that give the same code, with the same to go with it; else another one.
     fn key(&self, input: &[u8]) -> [u8; KEY] {
-        let mut digest = blake3::Hasher::new_derive_key("wasmer-go: key of a cached module, 1");
+        let mut digest = blake3::Hasher::new_derive_key("wasmer-go: key of a cached module, 2");
         let cpu = header::names(self.options.target.cpu_features().iter());
         let mut part = |bytes: &[u8]| {
             digest.update(&(bytes.len() as u64).to_le_bytes());
@@ -41,7 +42,7 @@ impl wasmergo_engine {
             Some(key) => part(&key.sign(&[0; _])),
             None => part(&[]),
         }
-        digest.update(input);
+        part(&digest::digest(input));
         digest.finalize().into()
     }
 }

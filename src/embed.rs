@@ -2,9 +2,10 @@
 //! have several, of other compilers, machines and versions.
 
 use crate::bytes::{Encoder, borrow, wasmergo_bytes};
+use crate::digest::{self, DIGEST};
 use crate::error::Error;
 use crate::guard::fallible;
-use crate::header::{DIGEST, Header, incompatible};
+use crate::header::{Header, incompatible};
 use crate::module::wasmergo_module;
 use crate::{artifact, validate};
 use std::ops::Range;
@@ -43,9 +44,13 @@ fn find(binary: &[u8]) -> Result<Vec<Embedded>, BinaryReaderError> {
 
 /// The digest of a binary without the sections: the same whatever is embedded in it.
 pub(crate) fn digest(binary: &[u8]) -> Result<[u8; DIGEST], Error> {
+    let embedded = find(binary).map_err(malformed)?;
+    if embedded.is_empty() {
+        return Ok(digest::digest(binary));
+    }
     let mut hash = blake3::Hasher::new();
     let mut from = 0;
-    for embedded in find(binary).map_err(malformed)? {
+    for embedded in embedded {
         hash.update(&binary[from..embedded.section.start]);
         from = embedded.section.end;
     }

@@ -3,13 +3,11 @@
 
 use crate::bytes::Encoder;
 use crate::compiler::wasmergo_opt_level;
+use crate::digest::DIGEST;
 use crate::engine::{wasmergo_compiler, wasmergo_engine};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::feature;
 use wasmer_types::target::CpuFeature;
-
-/// The bytes of a digest.
-pub(crate) const DIGEST: usize = blake3::OUT_LEN;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Header {

@@ -34,6 +34,7 @@ mod charge;
 mod code;
 mod compilation;
 mod compiler;
+mod digest;
 mod dump;
 mod dwarf;
 mod element;
