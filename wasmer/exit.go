@@ -190,8 +190,11 @@ func (i *Instance) end(exit *ExitError) {
 	close(i.ended)
 	i.store.forget(i)
 	if !inside {
-		// What has exited takes those with it that may be in its code.
-		i.store.stopCallsOf(func(entry *Instance) bool { return entry == i || !exit.plain && entry.reaches(i) })
+		// What has exited takes those with it that may be in its code, but not those that begin later: they need not come to it.
+		latest := i.store.latestCall()
+		i.store.stopCallsOf(func(entry *Instance, number uint64) bool {
+			return entry == i || !exit.plain && number <= latest && entry.reaches(i)
+		})
 	}
 	if !i.store.private && i.module != nil {
 		i.store.unregister(i)

@@ -160,14 +160,28 @@ func (s *Store) isOver(number uint64) bool {
 	return running != number && (running != 0 || !s.gate.held())
 }
 
-// stopCallsOf ends the call under way that entered by an instance of which this is true.
-func (s *Store) stopCallsOf(ended func(entry *Instance) bool) {
+// latestCall is the number of the innermost call under way; 0 if none is.
+func (s *Store) latestCall() uint64 {
+	if !s.keep() {
+		return 0
+	}
+	defer s.unpin()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last := len(s.nested) - 1; last >= 0 {
+		return s.nested[last].number
+	}
+	return s.running.Load()
+}
+
+// stopCallsOf ends the call under way of which this is true: of the instance that it entered by, and its number.
+func (s *Store) stopCallsOf(ended func(entry *Instance, number uint64) bool) {
 	if s.gate.held() {
 		go s.stopCalls(ended)
 	}
 }
 
-func (s *Store) stopCalls(ended func(entry *Instance) bool) {
+func (s *Store) stopCalls(ended func(*Instance, uint64) bool) {
 	for s.keep() {
 		number, found := s.callOf(ended)
 		held := s.gate.held()
@@ -186,20 +200,20 @@ func (s *Store) stopCalls(ended func(entry *Instance) bool) {
 	}
 }
 
-// callOf finds the outermost call that entered by such an instance, with the store kept. The number is that of another call if
-// there is none, and 0 if none runs.
-func (s *Store) callOf(ended func(entry *Instance) bool) (number uint64, found bool) {
+// callOf finds the outermost call that is such a one, with the store kept. The number is that of another call if there is none,
+// and 0 if none runs.
+func (s *Store) callOf(ended func(*Instance, uint64) bool) (number uint64, found bool) {
 	number = s.running.Load()
 	if number == 0 {
 		return 0, false
 	}
-	if ended(s.watch.entry.Load()) && s.running.Load() == number {
+	if ended(s.watch.entry.Load(), number) && s.running.Load() == number {
 		return number, true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, call := range s.nested {
-		if ended(call.instance) {
+		if ended(call.instance, call.number) {
 			return call.number, true
 		}
 	}

@@ -239,7 +239,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closeInstances()
-	s.stopCallsOf(func(*Instance) bool { return true })
+	s.stopCallsOf(func(*Instance, uint64) bool { return true })
 	s.freeIfUnused()
 	return nil
 }
