@@ -85,6 +85,18 @@ func flatBut(t *testing.T, rounds, warm int, virtual uint64, step func(n int)) {
 	}
 }
 
+// awaitFreed collects garbage until what it held is freed, which goroutines do that get their turn later.
+func awaitFreed(t *testing.T, freed func() bool) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		runtime.GC()
+		if freed() {
+			return
+		}
+		require.Less(t, time.Since(began), time.Minute)
+	}
+}
+
 const twoHosts = `(module (import "env" "a" (func $a (param i32) (result i32))) (import "env" "b" (func $b))
 	(memory (export "memory") 1 4)
 	(func (export "run") (param i32) (result i32) (call $b) (call $a (local.get 0)))
@@ -337,8 +349,8 @@ func TestSoakInstancesDroppedWithoutClose(t *testing.T) {
 			require.NoError(t, err)
 			_, err = instance.Exports["run"](n)
 			require.NoError(t, err)
-			if n%100 == 0 {
-				runtime.GC() // small objects with large memories: the collector alone would wait for long
+			if n%100 == 0 { // small objects with large memories: the collector alone would wait for long
+				awaitFreed(t, func() bool { return engine.Stats().Instances <= 100 })
 			}
 		})
 	})
@@ -351,7 +363,7 @@ func TestSoakModulesDroppedWithoutClose(t *testing.T) {
 			require.NoError(t, err)
 			_ = module
 			if n%50 == 0 {
-				runtime.GC()
+				awaitFreed(t, func() bool { return engine.Stats().Modules <= 50 })
 			}
 		})
 	})
