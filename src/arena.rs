@@ -1,9 +1,9 @@
 //! The address space that memories lie in: reservations, recycled after use but for the parts whose bytes were shown to Go.
 
-use crate::resource::{explain, map, unmap};
+use crate::image::{self, Image, Mapped};
+use crate::resource::{explain, map, replace, unmap};
 use std::collections::HashSet;
 use std::io;
-use std::ptr;
 use std::sync::Mutex;
 use wasmer_types::{MemoryError, MemoryStyle, WASM_PAGE_SIZE};
 
@@ -13,31 +13,33 @@ const SPAN: usize = WASM_PAGE_SIZE * 65536 + MemoryStyle::static_offset_guard_si
 /// Room in front of the span for the shown memories that lived there before.
 const SLACK: usize = 1 << 30;
 
-/// Free reservations kept; each is address space, and `WARM` bytes at most.
+/// Free reservations kept. They are address space, and of some the pages are still accessible, so many bytes in all.
 const KEPT: usize = 64;
-
-/// Memories up to this size are cleared after use, and stay as they are for the next of the same size: that takes less time than
-/// to give pages back and get others.
-const WARM: usize = 4 * WASM_PAGE_SIZE;
+const WARM: usize = 256 << 20;
 
 /// Address space from `base` to `end`.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     pub base: usize,
     end: usize,
-    /// While it is free: so many bytes from the base on are accessible, and zero. What follows is inaccessible.
+    /// While it is free: so many bytes from the base on are accessible, and zero but for the image. What follows is
+    /// inaccessible.
     warm: usize,
+    mapped: Option<Mapped>,
 }
 
 #[derive(Default)]
 struct Arena {
     free: Vec<Reservation>,
+    /// The accessible bytes of these.
+    warm: usize,
     /// Bases of the live memories whose bytes were shown.
     shown: Option<HashSet<usize>>,
 }
 
 static ARENA: Mutex<Arena> = Mutex::new(Arena {
     free: Vec::new(),
+    warm: 0,
     shown: None,
 });
 
@@ -47,19 +49,44 @@ fn arena() -> std::sync::MutexGuard<'static, Arena> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+impl Arena {
+    /// One that was used before, that with the least to be done.
+    fn take(&mut self, len: usize, image: Option<&Image>) -> Option<Reservation> {
+        let work = |free: &Reservation| match &free.mapped {
+            Some(mapped) if !mapped.is_of(image) => 3,
+            None if image.is_some() => 2,
+            _ if free.warm != len => 1,
+            _ => 0,
+        };
+        let free = &self.free;
+        let least = || (0..free.len()).min_by_key(|at| work(&free[*at]));
+        let none = free.iter().rposition(|free| work(free) == 0);
+        let best = none.or_else(least)?;
+        let taken = self.free.swap_remove(best);
+        self.warm -= taken.warm;
+        Some(taken)
+    }
+
+    /// Keeps one, if there is room.
+    fn give(&mut self, free: Reservation) -> Result<(), Reservation> {
+        if self.free.len() >= KEPT || self.warm + free.warm > WARM {
+            return Err(free);
+        }
+        self.warm += free.warm;
+        self.free.push(free);
+        Ok(())
+    }
+}
+
 impl Reservation {
-    /// Takes one of which the first `len` bytes, all zero, are accessible, and no others.
-    pub fn take(len: usize) -> Result<Self, MemoryError> {
-        let mut taken = match Self::recycled(len) {
+    /// Takes one of which the first `len` bytes are accessible, and no others. They show the image, which has no more, else zeros.
+    pub fn take(len: usize, image: Option<&Image>) -> Result<Self, MemoryError> {
+        let recycled = arena().take(len, image);
+        let mut taken = match recycled {
             Some(free) => free,
             None => Self::new()?,
         };
-        let warm = std::mem::take(&mut taken.warm);
-        let done = match warm < len {
-            true => taken.commit(warm, len - warm),
-            false => taken.protect(len, warm - len),
-        };
-        match done {
+        match taken.prepare(len, image) {
             Ok(()) => Ok(taken),
             Err(error) => {
                 taken.unmap();
@@ -68,15 +95,17 @@ impl Reservation {
         }
     }
 
-    /// One that was used before, of the same size if there is one.
-    fn recycled(len: usize) -> Option<Self> {
-        let free = &mut arena().free;
-        let same = free.iter().rposition(|free| free.warm == len);
-        let cold = || free.iter().rposition(|free| free.warm == 0);
-        match same.or_else(cold) {
-            Some(index) => Some(free.swap_remove(index)),
-            None => free.pop(),
+    fn prepare(&mut self, len: usize, image: Option<&Image>) -> io::Result<()> {
+        let warm = std::mem::take(&mut self.warm);
+        image::hide(self.base, &mut self.mapped, image)?;
+        match warm < len {
+            true => self.commit(warm, len - warm)?,
+            false => self.protect(len, warm - len)?,
         }
+        if let (Some(image), None) = (image, &self.mapped) {
+            self.mapped = unsafe { image.put(self.base)? };
+        }
+        Ok(())
     }
 
     fn new() -> Result<Self, MemoryError> {
@@ -86,6 +115,7 @@ impl Reservation {
             base,
             end: base + SPAN + SLACK,
             warm: 0,
+            mapped: None,
         })
     }
 
@@ -99,7 +129,7 @@ impl Reservation {
     }
 
     /// Makes `len` bytes at `from` inaccessible.
-    fn protect(&self, from: usize, len: usize) -> io::Result<()> {
+    pub fn protect(&self, from: usize, len: usize) -> io::Result<()> {
         self.set_access(from, len, libc::PROT_NONE)
     }
 
@@ -111,36 +141,47 @@ impl Reservation {
         }
     }
 
-    /// Replaces the first `len` bytes by fresh pages: their contents are gone for everybody.
-    fn replace(&self, len: usize, access: libc::c_int) -> bool {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED;
-        len == 0
-            || unsafe { libc::mmap(self.base as *mut _, len, access, flags, -1, 0) }
-                != libc::MAP_FAILED
+    /// Makes it, of which `used` bytes are in use, show the image, else zeros.
+    pub fn show(&mut self, used: usize, image: Option<&Image>) -> io::Result<()> {
+        unsafe { image::show(self.base, used, &mut self.mapped, image) }
     }
 
     /// Gives the reservation back after a memory of `len` bytes lived in it.
     pub fn release(mut self, len: usize) {
-        let shown = take_shown(self.base);
-        let access = if shown {
-            libc::PROT_READ | libc::PROT_WRITE
-        } else {
-            libc::PROT_NONE
-        };
-        if !shown && len <= WARM {
-            unsafe { ptr::write_bytes(self.base as *mut u8, 0, len) };
-            self.warm = len;
-        } else if !self.replace(len, access) {
-            return; // the range stays as it is: leaked, but never handed to another memory
-        }
-        if shown {
+        if take_shown(self.base) {
+            // The bytes turn to zeros, and stay.
+            if replace(self.base, len, libc::PROT_READ | libc::PROT_WRITE).is_err() {
+                return; // leaked, but never handed to another memory
+            }
+            self.mapped = None;
             self.base += len;
+            if self.end - self.base < SPAN {
+                return self.unmap();
+            }
+        } else if len <= WARM && unsafe { image::clear(self.base, len, &mut self.mapped) }.is_ok() {
+            self.warm = len;
+        } else if replace(self.base, len, libc::PROT_NONE).is_ok() {
+            self.mapped = None;
+        } else {
+            return;
         }
-        let mut arena = arena();
-        if self.end - self.base >= SPAN && arena.free.len() < KEPT {
-            arena.free.push(self);
-        } else if self.end > self.base {
-            self.unmap();
+        let given = arena().give(self);
+        if let Err(superfluous) = given {
+            superfluous.unmap();
+        }
+    }
+}
+
+/// Gives up what free reservations show of an image.
+pub(crate) fn forget(image: &Image) {
+    for free in &mut arena().free {
+        if free
+            .mapped
+            .as_ref()
+            .is_some_and(|mapped| mapped.is_of(Some(image)))
+        {
+            // If that fails it stays until the place is taken: no other image has this one's number.
+            let _ = image::hide(free.base, &mut free.mapped, None);
         }
     }
 }
@@ -158,7 +199,7 @@ pub(crate) fn show(base: usize) {
     arena().shown.get_or_insert_default().insert(base);
 }
 
-#[cfg(target_os = "linux")]
+/// Whether they were.
 pub(crate) fn is_shown(base: usize) -> bool {
     let arena = arena();
     arena

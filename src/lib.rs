@@ -51,6 +51,8 @@ mod global;
 mod guard;
 mod header;
 mod host;
+#[allow(dead_code)] // until instances and snapshots use it
+mod image;
 mod inspect;
 mod instance;
 mod instruction;
@@ -80,10 +82,15 @@ mod profile;
 mod region;
 #[cfg(feature = "llvm")]
 mod renumber;
+#[allow(dead_code)] // until snapshots use it
+mod reset;
 mod resource;
 mod results;
 mod run;
 mod sample;
+#[allow(dead_code)]
+#[cfg(target_os = "linux")]
+mod sealed;
 mod section_reader;
 mod signal;
 mod signature;

@@ -6,6 +6,7 @@
 use crate::arena::Reservation;
 use crate::budget::{Budget, Share};
 use crate::function::Call;
+use crate::image::Image;
 use crate::interrupt;
 use crate::latch::Latch;
 use crate::memory_stats;
@@ -30,20 +31,22 @@ const TIMED_OUT: u32 = 2;
 /// A memory that one store owns.
 #[derive(Debug)]
 pub(crate) struct GuestMemory {
-    place: Option<Place>,
+    pub place: Option<Place>,
     pub latch: Latch,
-    share: Share,
+    pub share: Share,
     ty: MemoryType,
     limit: Pages,
     /// The size, here too: a failed instantiation frees the definition before the memory.
-    pages: Pages,
-    definition: MaybeInstanceOwned<VMMemoryDefinition>,
+    pub pages: Pages,
+    pub definition: MaybeInstanceOwned<VMMemoryDefinition>,
     /// Of a shared memory: who waits at which address.
     conditions: Option<ThreadConditions>,
+    /// What its place shows; it is kept until that is given back.
+    pub image: Option<Arc<Image>>,
 }
 
 #[derive(Debug)]
-enum Place {
+pub(crate) enum Place {
     Reserved(Reservation),
     /// With the places that it moved away from while a host function may have had a slice of them, and how many bytes of
     /// each it used.
@@ -55,13 +58,14 @@ unsafe impl Send for GuestMemory {}
 unsafe impl Sync for GuestMemory {}
 
 impl GuestMemory {
-    /// Makes a memory that grows to `limit` pages at most.
+    /// Makes a memory that grows to `limit` pages at most, and begins with the image if there is one, which has no more bytes.
     pub fn new(
         ty: &MemoryType,
         style: MemoryStyle,
         limit: u32,
         budget: Option<&Arc<Budget>>,
         definition_place: Option<NonNull<VMMemoryDefinition>>,
+        image: Option<&Arc<Image>>,
     ) -> Result<Self, MemoryError> {
         let limit = Pages(limit).min(Pages::max_value());
         if ty.minimum > limit {
@@ -75,16 +79,18 @@ impl GuestMemory {
                 reason: "its maximum is less than its minimum".into(),
             });
         }
-        let share = Share::take(budget, ty.minimum)?;
         let length = ty.minimum.bytes().0;
+        let image = fitting(image, length)?;
+        let share = Share::take(budget, ty.minimum)?;
         let (place, base) = match style {
             MemoryStyle::Static => {
-                let reservation = Reservation::take(length)?;
+                let reservation = Reservation::take(length, image.map(Arc::as_ref))?;
                 let base = reservation.base;
                 (Place::Reserved(reservation), base)
             }
             MemoryStyle::Dynamic { .. } => {
-                let chunk = Chunk::take(length).map_err(|error| refused(length, &error))?;
+                let chunk = Chunk::take(length, image.map(Arc::as_ref));
+                let chunk = chunk.map_err(|error| refused(length, &error))?;
                 let base = chunk.base;
                 (Place::Bounded(chunk, Vec::new()), base)
             }
@@ -101,6 +107,7 @@ impl GuestMemory {
             ty: *ty,
             limit,
             pages: ty.minimum,
+            image: image.cloned(),
             conditions: ty.shared.then(ThreadConditions::new),
             definition: match definition_place {
                 Some(place) => {
@@ -146,8 +153,22 @@ impl GuestMemory {
     }
 }
 
+/// The image, which a memory of this length has room for.
+pub(crate) fn fitting(
+    image: Option<&Arc<Image>>,
+    length: usize,
+) -> Result<Option<&Arc<Image>>, MemoryError> {
+    match image {
+        Some(image) if image.end() > length => Err(MemoryError::Region(format!(
+            "an image of {} bytes for a memory of {length}",
+            image.end()
+        ))),
+        _ => Ok(image),
+    }
+}
+
 #[cold]
-fn refused(length: usize, error: &std::io::Error) -> MemoryError {
+pub(crate) fn refused(length: usize, error: &std::io::Error) -> MemoryError {
     MemoryError::Region(format!(
         "cannot map {length} bytes for a memory: {}",
         explain(error, length)
@@ -285,6 +306,7 @@ mod tests {
             &MemoryType::new(1, Some(3), false),
             style,
             65536,
+            None,
             None,
             None,
         )

@@ -17,6 +17,10 @@ pub(crate) fn grown(by: usize) {
     ACCESSIBLE.fetch_add(by, Ordering::Relaxed);
 }
 
+pub(crate) fn shrunk(by: usize) {
+    ACCESSIBLE.fetch_sub(by, Ordering::Relaxed);
+}
+
 /// Counts it no more.
 pub(crate) fn freed(len: usize) {
     LIVE.fetch_sub(1, Ordering::Relaxed);

@@ -2,7 +2,8 @@
 //! neighbours share one mapping, and the system sees a few large ones, however many memories there are.
 
 use crate::arena::take_shown;
-use crate::resource::{map, unmap};
+use crate::image::{self, Image, Mapped};
+use crate::resource::{discard, map, unmap};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ptr;
@@ -30,6 +31,7 @@ const PAGE: usize = 4096;
 pub(crate) struct Chunk {
     pub base: usize,
     capacity: usize,
+    mapped: Option<Mapped>,
 }
 
 #[derive(Default)]
@@ -130,31 +132,44 @@ fn map_shared(len: usize) -> io::Result<usize> {
 }
 
 impl Chunk {
-    const NONE: Self = Self {
-        base: NOWHERE,
-        capacity: 0,
-    };
+    const NONE: Self = Self::new(NOWHERE, 0);
 
-    /// One of this length, which is zero.
-    pub fn take(len: usize) -> io::Result<Self> {
+    const fn new(base: usize, capacity: usize) -> Self {
+        Self {
+            base,
+            capacity,
+            mapped: None,
+        }
+    }
+
+    /// One of this length, which shows the image, else zeros.
+    pub fn take(len: usize, image: Option<&Image>) -> io::Result<Self> {
+        let mut taken = Self::blank(len)?;
+        match image.map(|image| unsafe { image.put(taken.base) }) {
+            None => {}
+            Some(Ok(mapped)) => taken.mapped = mapped,
+            Some(Err(error)) => {
+                taken.release(len);
+                return Err(error);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// One that is zero.
+    fn blank(len: usize) -> io::Result<Self> {
         if len == 0 {
             return Ok(Self::NONE);
         }
         if len >= LARGE {
-            return Ok(Self {
-                base: map_shared(len)?,
-                capacity: len,
-            });
+            return Ok(Self::new(map_shared(len)?, len));
         }
         let mut regions = regions();
         if let Some(same) = regions.warm.iter().rposition(|warm| warm.capacity == len) {
             return Ok(regions.warm.swap_remove(same));
         }
         if let Some(base) = regions.carve(len) {
-            return Ok(Self {
-                base,
-                capacity: len,
-            });
+            return Ok(Self::new(base, len));
         }
         drop(regions);
         let (base, mapped) = match map_shared(REGION) {
@@ -163,10 +178,23 @@ impl Chunk {
         };
         share(base, mapped);
         self::regions().give(base + len, mapped - len);
-        Ok(Self {
-            base,
-            capacity: len,
-        })
+        Ok(Self::new(base, len))
+    }
+
+    /// Makes it, of which `used` bytes are in use, show the image, else zeros.
+    pub fn show(&mut self, used: usize, image: Option<&Image>) -> io::Result<()> {
+        self.hide(image)?;
+        unsafe { image::show(self.base, used, &mut self.mapped, image) }
+    }
+
+    /// Makes one mapping of all again, unless it shows the image.
+    fn hide(&mut self, image: Option<&Image>) -> io::Result<()> {
+        let before = self.mapped.as_ref().map_or(0, Mapped::end);
+        image::hide(self.base, &mut self.mapped, image)?;
+        if before > 0 && self.mapped.is_none() {
+            share(self.base, before);
+        }
+        Ok(())
     }
 
     /// Makes room for `len` bytes without moving, if that can be. More is taken, up to `most`, for the next time.
@@ -200,11 +228,15 @@ impl Chunk {
     ) -> io::Result<Self> {
         let capacity = ahead(self.capacity, len, most);
         #[cfg(target_os = "linux")]
-        if self.capacity >= LARGE && !keep && !crate::arena::is_shown(self.base) {
+        if self.capacity >= LARGE
+            && !keep
+            && self.mapped.is_none()
+            && !crate::arena::is_shown(self.base)
+        {
             let moved = self.remap(capacity).or_else(|_| self.remap(len));
             return moved.map(|()| Self::NONE);
         }
-        let target = Self::take(capacity).or_else(|_| Self::take(len))?;
+        let target = Self::blank(capacity).or_else(|_| Self::blank(len))?;
         for at in (0..used).step_by(PAGE) {
             let page = unsafe { &*((self.base + at) as *const [u8; PAGE]) };
             if page.iter().any(|byte| *byte != 0) {
@@ -236,9 +268,12 @@ impl Chunk {
     }
 
     /// Gives the chunk back after a memory of `used` bytes, or the place that a memory has left.
-    pub fn release(self, used: usize) {
+    pub fn release(mut self, used: usize) {
         if self.capacity == 0 {
             return;
+        }
+        if self.hide(None).is_err() {
+            return; // leaked, but never handed to another memory
         }
         if take_shown(self.base) {
             // The bytes turn to zeros, and the range is nobody else's ever.
@@ -276,18 +311,7 @@ fn share(base: usize, len: usize) {
 
 /// Makes the bytes zero and gives their pages to the system.
 fn clear(base: usize, len: usize) {
-    if len == 0 {
-        return;
-    }
-    #[cfg(target_os = "linux")]
-    let cleared = unsafe { libc::madvise(base as *mut _, len, libc::MADV_DONTNEED) } == 0;
-    #[cfg(not(target_os = "linux"))]
-    let cleared = unsafe {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED;
-        libc::mmap(base as *mut _, len, access, flags, -1, 0) != libc::MAP_FAILED
-    };
-    if !cleared {
+    if len > 0 && !discard(base, len) {
         unsafe { ptr::write_bytes(base as *mut u8, 0, len) }; // it may be locked in memory
     }
 }
@@ -318,7 +342,7 @@ mod tests {
     #[test]
     fn chunks_are_zero_and_apart() {
         for round in 0..3 {
-            let chunks: Vec<_> = SIZES.map(|len| (Chunk::take(len).unwrap(), len)).into();
+            let chunks: Vec<_> = SIZES.map(|len| (Chunk::blank(len).unwrap(), len)).into();
             for (chunk, len) in &chunks {
                 assert!(is(chunk, 0, *len, 0), "{len} bytes in round {round}");
                 fill(chunk, *len, 0xff);
@@ -338,7 +362,7 @@ mod tests {
     #[test]
     fn growing_keeps_the_bytes_and_adds_zeros() {
         for keep in [false, true] {
-            let mut chunk = Chunk::take(0).unwrap();
+            let mut chunk = Chunk::blank(0).unwrap();
             let mut used = 0;
             for (round, len) in SIZES.into_iter().enumerate() {
                 let byte = round as u8 + 1;
@@ -358,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_sparse_memory_that_moves_stays_sparse() {
-        let mut chunk = Chunk::take(8 << 20).unwrap();
+        let mut chunk = Chunk::blank(8 << 20).unwrap();
         fill(&chunk, PAGE, 1);
         let before = chunk.relocate(8 << 20, 9 << 20, 9 << 20, false).unwrap();
         before.release(8 << 20);

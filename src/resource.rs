@@ -85,6 +85,26 @@ pub(crate) unsafe fn unmap(base: usize, len: usize) {
     }
 }
 
+/// Puts fresh pages in the place of some that come from `map`; nothing has changed if the system refuses.
+pub(crate) fn replace(at: usize, len: usize, access: libc::c_int) -> io::Result<()> {
+    if len == 0 {
+        return Ok(());
+    }
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    match unsafe { libc::mmap(at as *mut _, len, access, flags, -1, 0) } {
+        libc::MAP_FAILED => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Gives the system the pages of this place, so that they are what they were when they were mapped; false if it does not do that.
+pub(crate) fn discard(at: usize, len: usize) -> bool {
+    #[cfg(target_os = "linux")]
+    return unsafe { libc::madvise(at as *mut _, len, libc::MADV_DONTNEED) } == 0;
+    #[cfg(not(target_os = "linux"))]
+    return replace(at, len, libc::PROT_READ | libc::PROT_WRITE).is_ok();
+}
+
 /// Notes that mapped pages have become more.
 #[cfg(target_os = "linux")]
 pub(crate) fn resized(from: usize, to: usize) {
@@ -168,7 +188,7 @@ pub(crate) fn limits(wanted: usize) -> String {
 }
 
 /// A limit of the process; none if it is infinite.
-fn bound(resource: Resource) -> Option<usize> {
+pub(crate) fn bound(resource: Resource) -> Option<usize> {
     let mut limit = libc::rlimit {
         rlim_cur: libc::RLIM_INFINITY,
         rlim_max: libc::RLIM_INFINITY,

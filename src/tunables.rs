@@ -76,7 +76,8 @@ impl GuestTunables {
         style: &MemoryStyle,
         place: Option<NonNull<VMMemoryDefinition>>,
     ) -> Result<VMMemory, MemoryError> {
-        let memory = GuestMemory::new(ty, *style, self.memory_pages, self.budget.as_ref(), place)?;
+        let budget = self.budget.as_ref();
+        let memory = GuestMemory::new(ty, *style, self.memory_pages, budget, place, None)?;
         Ok(VMMemory(Box::new(memory)))
     }
 

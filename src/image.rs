@@ -1,0 +1,260 @@
+//! Images: what a memory begins with, made once and shared by all memories that begin with it. On Linux it is a file without
+//! a name, which each of them maps for itself: pages are shared until somebody writes them. Where that cannot be had, because the
+//! system has no such files or a limit of the process is in the way, the bytes are copied.
+
+use crate::arena;
+use crate::resource::{discard, replace};
+use std::io;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use wasmer_types::WASM_PAGE_SIZE;
+
+/// Mappings begin and end at multiples of it.
+pub(crate) const PAGE: usize = 4096;
+
+/// So many bytes are cleared sooner than given back to the system.
+const SMALL: usize = 4 * WASM_PAGE_SIZE;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many images there are, and their bytes.
+pub(crate) fn live() -> (usize, usize) {
+    (LIVE.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed))
+}
+
+/// Some bytes, and where in the memory they lie.
+pub(crate) type Part<'a> = (usize, &'a [u8]);
+
+/// An immutable picture of a memory's first bytes, without the pages of zeros before it; what follows is zero too.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// No other image of the process has it.
+    id: u64,
+    start: usize,
+    len: usize,
+    contents: Contents,
+}
+
+#[derive(Debug)]
+enum Contents {
+    #[cfg(target_os = "linux")]
+    File(crate::sealed::File),
+    Bytes(Box<[u8]>),
+}
+
+impl Image {
+    /// The picture of a memory that begins with these bytes, whole pages of 4 KiB.
+    pub fn new(bytes: &[u8]) -> Arc<Self> {
+        let parts = written(bytes);
+        Self::of_parts(&parts).unwrap_or_else(|| {
+            let start = parts.first().map_or(0, |(at, _)| *at);
+            let end = parts.last().map_or(0, |(at, bytes)| at + bytes.len());
+            Self::with(
+                start,
+                end - start,
+                Contents::Bytes(bytes[start..end].into()),
+            )
+        })
+    }
+
+    /// The picture that these parts make, put on zeros one after another; none where memories could only copy it, which can be
+    /// done with the parts as well.
+    #[cfg(target_os = "linux")]
+    pub fn of_parts(parts: &[Part<'_>]) -> Option<Arc<Self>> {
+        let start = parts.iter().map(|(at, _)| *at).min()? / PAGE * PAGE;
+        let end = parts.iter().map(|(at, bytes)| at + bytes.len()).max()?;
+        let len = end.next_multiple_of(PAGE) - start;
+        let parts = parts.iter().map(|(at, bytes)| (at - start, *bytes));
+        let file = crate::sealed::File::new(len, parts).ok()?;
+        Some(Self::with(start, len, Contents::File(file)))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn of_parts(_: &[Part<'_>]) -> Option<Arc<Self>> {
+        None
+    }
+
+    fn with(start: usize, len: usize, contents: Contents) -> Arc<Self> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(len, Ordering::Relaxed);
+        Arc::new(Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            start,
+            len,
+            contents,
+        })
+    }
+
+    /// Where the picture ends: a memory that shows it has so many bytes at least.
+    pub fn end(&self) -> usize {
+        self.start + self.len
+    }
+
+    /// Copies the picture into a memory at `base` whose bytes are zero.
+    ///
+    /// # Safety
+    /// The memory has `end` bytes, and nobody uses them.
+    unsafe fn copy(&self, base: usize) -> io::Result<()> {
+        let target = (base + self.start) as *mut u8;
+        match &self.contents {
+            #[cfg(target_os = "linux")]
+            Contents::File(file) => {
+                file.read(unsafe { std::slice::from_raw_parts_mut(target, self.len) })
+            }
+            Contents::Bytes(bytes) => {
+                unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+                Ok(())
+            }
+        }
+    }
+
+    /// Maps the picture into a memory at `base` whose bytes are zero; none where it can only be copied, or the system refuses.
+    ///
+    /// # Safety
+    /// As of `copy`, and the bytes are private pages of ours.
+    unsafe fn map(&self, base: usize) -> Option<Mapped> {
+        match &self.contents {
+            #[cfg(target_os = "linux")]
+            Contents::File(file) => {
+                let mapped = Mapped::new(self)?;
+                unsafe { file.map(base + self.start, self.len) }.ok()?;
+                Some(mapped)
+            }
+            Contents::Bytes(_) => {
+                let _ = base;
+                None
+            }
+        }
+    }
+
+    /// Puts the picture into a memory at `base` whose bytes are zero; gives what is mapped, if that could be done.
+    ///
+    /// # Safety
+    /// `base` leads to `end` bytes of private pages of ours, and nobody uses them.
+    pub unsafe fn put(&self, base: usize) -> io::Result<Option<Mapped>> {
+        let mapped = unsafe { self.map(base) };
+        if mapped.is_none() {
+            unsafe { self.copy(base)? };
+        }
+        Ok(mapped)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+        BYTES.fetch_sub(self.len, Ordering::Relaxed);
+        arena::forget(self); // mappings hold the file's pages
+    }
+}
+
+/// The image that a place in the address space shows. Each takes mappings, of which a process has 65,530 as a rule: there are
+/// not too many of them.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    image: u64,
+    start: usize,
+    len: usize,
+}
+
+const MOST_MAPPED: usize = 8192;
+
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+
+impl Mapped {
+    #[cfg(target_os = "linux")]
+    fn new(image: &Image) -> Option<Self> {
+        let mapped = Self {
+            image: image.id,
+            start: image.start,
+            len: image.len,
+        };
+        (MAPPED.fetch_add(1, Ordering::Relaxed) < MOST_MAPPED).then_some(mapped)
+    }
+
+    pub fn is_of(&self, image: Option<&Image>) -> bool {
+        image.is_some_and(|image| image.id == self.image)
+    }
+
+    /// Where it ends in the memory.
+    pub fn end(&self) -> usize {
+        self.start + self.len
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        MAPPED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Makes a place of `used` bytes show the image, else zeros, which costs what was touched. `mapped` is what it has shown.
+///
+/// # Safety
+/// `base` leads to `used` bytes of private pages of ours, the image has no more, and nobody uses them.
+pub(crate) unsafe fn show(
+    base: usize,
+    used: usize,
+    mapped: &mut Option<Mapped>,
+    image: Option<&Image>,
+) -> io::Result<()> {
+    hide(base, mapped, image)?;
+    unsafe { clear(base, used, mapped)? };
+    if let (Some(image), None) = (image, &mapped) {
+        *mapped = unsafe { image.put(base)? };
+    }
+    Ok(())
+}
+
+/// Puts pages of zeros in the place of what is mapped, unless that is the image.
+pub(crate) fn hide(
+    base: usize,
+    mapped: &mut Option<Mapped>,
+    image: Option<&Image>,
+) -> io::Result<()> {
+    if let Some(other) = mapped.as_ref().filter(|mapped| !mapped.is_of(image)) {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        replace(base + other.start, other.len, access)?;
+        *mapped = None;
+    }
+    Ok(())
+}
+
+/// Makes the bytes of a place what they were at first: zeros, and the image that is mapped.
+///
+/// # Safety
+/// As of `show`.
+pub(crate) unsafe fn clear(
+    base: usize,
+    used: usize,
+    mapped: &mut Option<Mapped>,
+) -> io::Result<()> {
+    if (mapped.is_some() || used > SMALL) && discard(base, used) {
+        return Ok(());
+    }
+    // Else the pages may be locked in memory.
+    hide(base, mapped, None)?;
+    unsafe { ptr::write_bytes(base as *mut u8, 0, used) };
+    Ok(())
+}
+
+/// The bytes that are not zero, in whole pages.
+fn written(bytes: &[u8]) -> Vec<Part<'_>> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    for (page, content) in bytes.chunks(PAGE).enumerate() {
+        if content.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        let at = page * PAGE;
+        match parts.last_mut() {
+            Some((from, part)) if *from + part.len() == at => {
+                *part = &bytes[*from..at + content.len()];
+            }
+            _ => parts.push((at, content)),
+        }
+    }
+    parts
+}
