@@ -14,10 +14,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmer_types::{DataIndex, ElemIndex, TableIndex, TrapCode, Type};
-use wasmer_vm::libcalls::{
-    wasmer_vm_alloc_exception, wasmer_vm_data_drop, wasmer_vm_elem_drop, wasmer_vm_raise_trap,
-    wasmer_vm_table_init,
-};
+use wasmer_vm::libcalls::{wasmer_vm_alloc_exception, wasmer_vm_raise_trap, wasmer_vm_table_init};
 use wasmer_vm::{
     StoreObject, VMBuiltinFunctionIndex, VMContext, VMExceptionObj, VMInstance, on_host_stack,
     raise_user_trap,
@@ -140,6 +137,10 @@ pub(crate) fn running<'a>(context: *mut VMContext) -> Option<&'a wasmergo_instan
     Call::current()?.store().instance_of(context)
 }
 
+/// A segment that no module has: to wasmer it is an empty one. Segments that were dropped are so, and we alone know that, because
+/// an instance that is reset has them again.
+pub(crate) const NO_SEGMENT: u32 = u32::MAX;
+
 // When wasmer's functions trap they do not return: nothing here may have a destructor to run then.
 
 unsafe extern "C" fn data_drop(context: *mut VMContext, segment: u32) {
@@ -149,7 +150,6 @@ unsafe extern "C" fn data_drop(context: *mut VMContext, segment: u32) {
             dropped.insert(DataIndex::from_u32(segment));
         }
     });
-    unsafe { wasmer_vm_data_drop(context, segment) }
 }
 
 unsafe extern "C" fn table_init(
@@ -167,6 +167,10 @@ unsafe extern "C" fn table_init(
         Trap,
     }
     let instance = running(context);
+    let dropped = instance.is_some_and(|instance| {
+        let dropped = instance.dropped.borrow();
+        dropped.contains(&ElemIndex::from_u32(segment))
+    });
     let next = match instance {
         None => Next::Functions { globals: false },
         Some(instance) => {
@@ -186,6 +190,7 @@ unsafe extern "C" fn table_init(
     match next {
         Next::Trap => unsafe { wasmer_vm_raise_trap(TrapCode::TableAccessOutOfBounds) },
         Next::Functions { globals } => {
+            let segment = if dropped { NO_SEGMENT } else { segment };
             unsafe { wasmer_vm_table_init(context, table, segment, to, from, len) };
             if !globals {
                 return;
@@ -206,7 +211,6 @@ unsafe extern "C" fn elem_drop(context: *mut VMContext, segment: u32) {
             dropped.insert(ElemIndex::from_u32(segment));
         }
     });
-    unsafe { wasmer_vm_elem_drop(context, segment) }
 }
 
 /// A guest that throws more in one call is ended: wasmer keeps all exceptions until then, each with a backtrace, which takes

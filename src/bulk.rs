@@ -4,7 +4,7 @@
 //!
 //! When wasmer's functions trap they do not return: nothing here may have a destructor to run then.
 
-use crate::builtin::running;
+use crate::builtin::{NO_SEGMENT, running};
 use crate::instance::wasmergo_instance;
 use crate::interrupt;
 use crate::table::can_grow;
@@ -154,8 +154,12 @@ pub(crate) unsafe extern "C" fn init(
     from: u32,
     len: u32,
 ) {
+    let instance = running(context);
+    if instance.is_some_and(|instance| is_dropped(instance, segment)) {
+        return unsafe { wasmer_vm_memory32_init(context, memory, NO_SEGMENT, at, from, len) };
+    }
     if is_long(at, len)
-        && let Some(instance) = running(context)
+        && let Some(instance) = instance
         && let Some(memory) = unsafe { Memory::find(context, memory, false) }
         && let Some(to) = memory.at(at, len)
         && let Some(bytes) = segment_bytes(instance, segment, from, len)
@@ -169,11 +173,13 @@ pub(crate) unsafe extern "C" fn init(
     unsafe { wasmer_vm_memory32_init(context, memory, segment, at, from, len) }
 }
 
+fn is_dropped(instance: &wasmergo_instance, segment: u32) -> bool {
+    let dropped = instance.dropped_data.borrow();
+    dropped.contains(&DataIndex::from_u32(segment))
+}
+
 fn segment_bytes(instance: &wasmergo_instance, segment: u32, from: u32, len: u32) -> Option<&[u8]> {
     let segment = DataIndex::from_u32(segment);
-    if instance.dropped_data.borrow().contains(&segment) {
-        return None;
-    }
     let bytes = instance.module.info().passive_data.get(&segment)?;
     bytes.get(from as usize..from as usize + len as usize)
 }

@@ -75,6 +75,11 @@ impl Encoder {
         self.bytes(v.as_bytes());
     }
 
+    /// Bytes without their length.
+    pub fn raw(&mut self, v: &[u8]) {
+        self.0.extend_from_slice(v);
+    }
+
     pub fn bytes(&mut self, v: &[u8]) {
         self.u32(v.len() as u32);
         self.0.extend_from_slice(v);

@@ -116,7 +116,7 @@ impl wasmergo_instance {
         Ok(())
     }
 
-    fn function_element(&self, function: FunctionIndex) -> RawValue {
+    pub(crate) fn function_element(&self, function: FunctionIndex) -> RawValue {
         let funcref = match function == FunctionIndex::reserved_value() {
             true => 0,
             false => self.reference(function),

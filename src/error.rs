@@ -39,6 +39,10 @@ pub enum wasmergo_error_kind {
     Depth = 11,
     /// The caller has asked for the end of what it waits for.
     Interrupted = 12,
+    /// The state of an instance cannot be captured; the message has a reason a line.
+    State = 13,
+    /// Bytes are no snapshot of the module.
+    Snapshot = 14,
 }
 
 /// `trap_code` of an error that is no trap of a known kind.

@@ -97,7 +97,7 @@ impl Image {
     ///
     /// # Safety
     /// The memory has `end` bytes, and nobody uses them.
-    unsafe fn copy(&self, base: usize) -> io::Result<()> {
+    pub unsafe fn copy(&self, base: usize) -> io::Result<()> {
         let target = (base + self.start) as *mut u8;
         match &self.contents {
             #[cfg(target_os = "linux")]
@@ -242,7 +242,7 @@ pub(crate) unsafe fn clear(
 }
 
 /// The bytes that are not zero, in whole pages.
-fn written(bytes: &[u8]) -> Vec<Part<'_>> {
+pub(crate) fn written(bytes: &[u8]) -> Vec<Part<'_>> {
     let mut parts: Vec<Part<'_>> = Vec::new();
     for (page, content) in bytes.chunks(PAGE).enumerate() {
         if content.iter().all(|byte| *byte == 0) {

@@ -10,6 +10,7 @@ use crate::guard::{fallible, guard};
 use crate::host::wasmergo_import;
 use crate::link::{State, link};
 use crate::module::{Compiled, wasmergo_module};
+use crate::state::State as Kept;
 use crate::statistics::Statistics;
 use crate::store::wasmergo_store;
 use crate::{externref, first_memory, stack, thread};
@@ -42,6 +43,8 @@ pub struct wasmergo_instance {
     /// The segments that were dropped.
     pub(crate) dropped: RefCell<HashSet<ElemIndex>>,
     pub(crate) dropped_data: RefCell<HashSet<DataIndex>>,
+    /// What a reset puts it back to, if it was kept.
+    pub(crate) kept: RefCell<Option<Box<Kept>>>,
     /// The imported functions, ready to be called: an export may be one of them.
     imported: Vec<VMCallerCheckedAnyfunc>,
     /// Where calls of those are counted.
@@ -111,6 +114,7 @@ impl wasmergo_instance {
             counted: Cell::new(false),
             dropped: RefCell::default(),
             dropped_data: RefCell::default(),
+            kept: RefCell::default(),
             imported_statistics: imported
                 .iter()
                 .map(|callee| store.statistics_of(callee))
@@ -205,7 +209,7 @@ impl wasmergo_instance {
     ///
     /// wasmer takes the offset of a data segment for a signed number: so it is given none, and no start function, which
     /// it would run too early.
-    unsafe fn initialize(&self) -> Result<(), Error> {
+    pub(crate) unsafe fn initialize(&self) -> Result<(), Error> {
         let instance = unsafe { &mut *self.instance.get() };
         let initialized = unsafe { instance.finish_instantiation(&stack::VM_CONFIG, None, &[]) };
         self.initialize_elements()?;

@@ -11,7 +11,7 @@ use crate::dwarf::{Dwarf, Sections};
 use crate::engine::{HEADLESS, wasmergo_engine, wasmergo_limits};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::guard::{fallible, guard, infallible};
-use crate::header::Header;
+use crate::header::{DIGEST, Header};
 use crate::live::ModuleCode;
 use crate::locations::Locations;
 use crate::meter::CELLS;
@@ -365,6 +365,15 @@ pub extern "C" fn wasmergo_module_describe(module: &wasmergo_module) -> wasmergo
         Ok(out.finish())
     })
     .unwrap_or(wasmergo_bytes::NONE)
+}
+
+/// Writes the digest of the module in binary format, without code that is embedded in it: 32 bytes.
+///
+/// # Safety
+/// `out` is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmergo_module_digest(module: &wasmergo_module, out: *mut u8) {
+    unsafe { out.cast::<[u8; DIGEST]>().write(module.header.module) };
 }
 
 /// The contents of the custom sections of this name: a count, then their bytes, each after its length.

@@ -121,6 +121,16 @@ impl wasmergo_store {
         kept
     }
 
+    /// The function that the callee is to the host, if it is known there.
+    pub fn known_function(
+        &self,
+        callee: &VMCallerCheckedAnyfunc,
+    ) -> Option<*const wasmergo_extern> {
+        let key = (callee.func_ptr as usize, unsafe { callee.vmctx.host_env }
+            as usize);
+        self.externs().functions.get(&key).copied()
+    }
+
     /// From now on the callee is this extern to the host.
     pub fn stand_for(&self, callee: &VMCallerCheckedAnyfunc, function: *const wasmergo_extern) {
         let key = (callee.func_ptr as usize, unsafe { callee.vmctx.host_env }

@@ -70,7 +70,7 @@ pub(crate) fn can_grow(from: u32, to: u32) -> bool {
 }
 
 /// A reference as it lies in a slot; 0 is null.
-fn element(ty: Type, reference: u64) -> TableElement {
+pub(crate) fn element(ty: Type, reference: u64) -> TableElement {
     let raw = RawValue {
         u128: u128::from(reference),
     };

@@ -99,6 +99,9 @@ type dirtyTracker struct {
 	pages [][2]uint64
 }
 
+// forget has all pages looked at the next time: a reset writes past the kernel.
+func (t *dirtyTracker) forget() { t.watch.close() }
+
 func (t *dirtyTracker) hash(page []byte) [2]uint64 {
 	return [2]uint64{maphash.Bytes(t.seeds[0], page), maphash.Bytes(t.seeds[1], page)}
 }

@@ -32,6 +32,11 @@ var (
 	ErrImmutable = errors.New("wasmer: immutable")
 	// ErrNameTaken: the store has an instance of this name.
 	ErrNameTaken = errors.New("wasmer: the store has an instance of this name")
+	// ErrRunning: what takes a store that rests was asked for by a host function of a call of it, or while an instance ran.
+	ErrRunning = errors.New("wasmer: a guest of the store is running")
+	// ErrSnapshot: bytes are no snapshot, one of another module or version, or damaged, or what is to be made from it imports
+	// other constants.
+	ErrSnapshot = errors.New("wasmer: unusable snapshot")
 	// ErrNotFound: there is no export of this name and kind.
 	ErrNotFound = errors.New("wasmer: not found")
 )
@@ -248,6 +253,10 @@ func translate(op string, err error) error {
 		return fmt.Errorf("%w: %s: %s", ErrResource, op, e.Message)
 	case ffi.KindDepth:
 		return fmt.Errorf("%w: %s: %s", ErrDepth, op, e.Message)
+	case ffi.KindState:
+		return &StateError{Op: op, Reasons: strings.Split(e.Message, "\n")}
+	case ffi.KindSnapshot:
+		return fmt.Errorf("%w: %s: %s", ErrSnapshot, op, e.Message)
 	case ffi.KindInternal:
 		return fmt.Errorf("wasmer: internal error: %s: %s", op, e.Message)
 	}

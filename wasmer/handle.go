@@ -38,6 +38,8 @@ func (h *handle[T]) own(owner any, ptr *T) {
 		h.cleanup = runtime.AddCleanup(owner, h.collected, ptr)
 	case *Module:
 		h.cleanup = runtime.AddCleanup(owner, h.collected, ptr)
+	case *Snapshot:
+		h.cleanup = runtime.AddCleanup(owner, h.collected, ptr)
 	}
 }
 

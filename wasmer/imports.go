@@ -21,8 +21,10 @@ type Imports struct {
 	wasi   *WASI
 	behind map[importKey]importItem
 	stub   bool
-	err    error
-	closed bool
+	// resettable has instances keep the state that they begin with.
+	resettable bool
+	err        error
+	closed     bool
 }
 
 type importKey struct{ module, name string }

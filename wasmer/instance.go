@@ -43,6 +43,8 @@ type Instance struct {
 	shared atomic.Bool
 	// previous and next are its neighbours in the store's list of open instances.
 	previous, next *Instance
+	// kept says that what the instance begins with is kept for Reset.
+	kept bool
 	// known says that a host function has asked for the instance, before it had started.
 	known atomic.Bool
 
@@ -80,6 +82,11 @@ func NewInstanceWithImports(wasm []byte, imports *Imports) (*Instance, error) {
 //
 // See https://webassembly.github.io/spec/core/exec/modules.html#instantiation
 func Instantiate(ctx context.Context, module *Module, imports *Imports) (i *Instance, err error) {
+	return instantiateAlone(ctx, module, imports, nil)
+}
+
+// instantiateAlone makes an instance, of a snapshot if there is one, in a store of its own or that of its imports.
+func instantiateAlone(ctx context.Context, module *Module, imports *Imports, from *Snapshot) (i *Instance, err error) {
 	if module == nil {
 		return nil, ErrClosed
 	}
@@ -91,7 +98,7 @@ func Instantiate(ctx context.Context, module *Module, imports *Imports) (i *Inst
 		return nil, err
 	}
 	if shared != nil {
-		return instantiate(ctx, shared, module, imports)
+		return instantiate(ctx, shared, module, imports, from)
 	}
 	store, err := newPrivateStore()
 	if err != nil {
@@ -102,21 +109,21 @@ func Instantiate(ctx context.Context, module *Module, imports *Imports) (i *Inst
 			_ = store.Close()
 		}
 	}()
-	return instantiate(ctx, store, module, imports)
+	return instantiate(ctx, store, module, imports, from)
 }
 
-func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports) (*Instance, error) {
+func instantiate(ctx context.Context, s *Store, module *Module, imports *Imports, from *Snapshot) (*Instance, error) {
 	if module == nil {
 		return nil, ErrClosed
 	}
 	var i *Instance
 	var err error
 	defer func() { module.engine.account.tellInstance(ctx, module, i, err) }() // also if a host function panics
-	i, err = newInstance(ctx, s, module, imports)
+	i, err = newInstance(ctx, s, module, imports, from)
 	return i, err
 }
 
-func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports) (_ *Instance, err error) {
+func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports, from *Snapshot) (_ *Instance, err error) {
 	if err := imports.firstError(); err != nil {
 		return nil, err
 	}
@@ -146,10 +153,7 @@ func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports
 	}
 	i.addMemories()
 	s.holdFor(i) // before the start function, in which the instance can be closed
-	status := i.ptr.Start()
-	if status == ffi.OK {
-		status = i.initialize(&frame)
-	}
+	status := i.start(&frame, from)
 	if status != ffi.OK {
 		if !i.known.Load() && i.tally.discard() {
 			s.hosts = s.hosts[:hosts]
@@ -159,11 +163,29 @@ func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports
 		defer i.Close() // a host function may have kept it
 		return nil, s.fail(ctx, i, &frame, "instantiate", status)
 	}
+	err = imports.keepState(i)
 	s.end(&frame)
+	if err != nil {
+		_ = i.Close()
+		return nil, err
+	}
 	if err := i.ending(); err != nil {
 		return nil, err
 	}
 	return i, nil
+}
+
+// start gives the instance the state that it begins with, or that of a snapshot.
+func (i *Instance) start(frame *frame, from *Snapshot) ffi.Status {
+	if from != nil {
+		i.kept = true
+		return from.restore(i)
+	}
+	status := i.ptr.Start()
+	if status == ffi.OK {
+		status = i.initialize(frame)
+	}
+	return status
 }
 
 // link makes the instance, with the store entered.
@@ -195,12 +217,17 @@ func (s *Store) link(i *Instance, module *ffi.Module, imports *Imports) error {
 
 // initialize calls the export _initialize, which modules without a main program have for their languages' own start-up.
 func (i *Instance) initialize(frame *frame) ffi.Status {
-	position, ok := i.position("_initialize")
-	if !ok || !i.exports[position].Type.Equal(ExternType{Kind: ExternFunction}) {
+	position, ok := i.initializer()
+	if !ok {
 		return ffi.OK
 	}
 	ffi.Call(i.ptr.Export(position).Address(), &frame.values[0])
 	return *i.store.status
+}
+
+func (i *Instance) initializer() (position int, ok bool) {
+	position, ok = i.position("_initialize")
+	return position, ok && i.exports[position].Type.Equal(ExternType{Kind: ExternFunction})
 }
 
 // addMemories makes the Go side of all exported memories, with the store entered. Others are made when asked for.

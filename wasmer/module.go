@@ -15,6 +15,8 @@ type Module struct {
 	engine      *Engine
 	handle      handle[ffi.Module]
 	compilation CompileStats
+	// digest is that of the module in binary format.
+	digest [32]byte
 	// self is how the engine knows it.
 	self weakModule
 	// tier is nil unless the engine is Tiered.
@@ -22,7 +24,7 @@ type Module struct {
 }
 
 func newModule(engine *Engine, ptr *ffi.Module) *Module {
-	m := &Module{engine: engine, description: decodeDescription(ptr.Describe())}
+	m := &Module{engine: engine, description: decodeDescription(ptr.Describe()), digest: ptr.Digest()}
 	account, name := engine.account, m.name
 	account.opened(countModules)
 	tier := newModuleTier(engine.tiering, ptr)

@@ -273,11 +273,13 @@ const pinsFreed = -1 << 62
 
 // keep keeps the store, also a closed one, from being freed until unpin. It fails if it was freed.
 func (s *Store) keep() bool {
-	if s.pins.Add(1) > 0 {
-		return true
+	for s.pins.Add(1) <= 0 {
+		if s.pins.Add(-1) < (pinsFreed+pinsAlone)/2 {
+			return false
+		}
+		runtime.Gosched() // somebody is alone in it, for a moment
 	}
-	s.pins.Add(-1)
-	return false
+	return true
 }
 
 // pin is keep for a store that is open.
@@ -397,6 +399,6 @@ func (s *Store) Instantiate(ctx context.Context, name string, module *Module, im
 		}
 	}
 	defer func() { s.settle(name, instance) }() // also if a host function panics
-	instance, err = instantiate(ctx, s, module, imports)
+	instance, err = instantiate(ctx, s, module, imports, nil)
 	return instance, err
 }

@@ -21,6 +21,7 @@ type (
 	Store    struct{ _ opaque }
 	Instance struct{ _ opaque }
 	Extern   struct{ _ opaque }
+	Snapshot struct{ _ opaque }
 
 	opaque byte
 )
@@ -29,6 +30,7 @@ func (e *Engine) c() *C.wasmergo_engine     { return (*C.wasmergo_engine)(unsafe
 func (m *Module) c() *C.wasmergo_module     { return (*C.wasmergo_module)(unsafe.Pointer(m)) }
 func (s *Store) c() *C.wasmergo_store       { return (*C.wasmergo_store)(unsafe.Pointer(s)) }
 func (i *Instance) c() *C.wasmergo_instance { return (*C.wasmergo_instance)(unsafe.Pointer(i)) }
+func (s *Snapshot) c() *C.wasmergo_snapshot { return (*C.wasmergo_snapshot)(unsafe.Pointer(s)) }
 func (e *Extern) c() *C.wasmergo_extern     { return (*C.wasmergo_extern)(unsafe.Pointer(e)) }
 
 // Kind says what an Error is about.
@@ -48,6 +50,8 @@ const (
 	KindResource           Kind = C.WASMERGO_ERROR_KIND_RESOURCE
 	KindDepth              Kind = C.WASMERGO_ERROR_KIND_DEPTH
 	KindInterrupted        Kind = C.WASMERGO_ERROR_KIND_INTERRUPTED
+	KindState              Kind = C.WASMERGO_ERROR_KIND_STATE
+	KindSnapshot           Kind = C.WASMERGO_ERROR_KIND_SNAPSHOT
 )
 
 // NoTrapCode, NoOffset and NoFeature stand for an absent field of an Error.

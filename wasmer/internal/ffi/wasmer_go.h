@@ -162,6 +162,14 @@ enum wasmergo_error_kind
    The caller has asked for the end of what it waits for.
    */
   WASMERGO_ERROR_KIND_INTERRUPTED = 12,
+  /*
+   The state of an instance cannot be captured; the message has a reason a line.
+   */
+  WASMERGO_ERROR_KIND_STATE = 13,
+  /*
+   Bytes are no snapshot of the module.
+   */
+  WASMERGO_ERROR_KIND_SNAPSHOT = 14,
 };
 #if __STDC_VERSION__ >= 202311L
 typedef enum wasmergo_error_kind wasmergo_error_kind;
@@ -274,6 +282,11 @@ typedef struct wasmergo_instance wasmergo_instance;
  A module; immutable, any thread may use it.
  */
 typedef struct wasmergo_module wasmergo_module;
+
+/*
+ A snapshot; immutable, any thread may use it.
+ */
+typedef struct wasmergo_snapshot wasmergo_snapshot;
 
 /*
  Field order is drop order: objects point into instances, instances into the code of modules.
@@ -984,6 +997,14 @@ wasmergo_bytes wasmergo_module_compile(const wasmergo_engine *engine,
 wasmergo_bytes wasmergo_module_describe(const wasmergo_module *module);
 
 /*
+ Writes the digest of the module in binary format, without code that is embedded in it: 32 bytes.
+
+ # Safety
+ `out` is valid.
+ */
+void wasmergo_module_digest(const wasmergo_module *module, uint8_t *out);
+
+/*
  The contents of the custom sections of this name: a count, then their bytes, each after its length.
 
  # Safety
@@ -1052,6 +1073,72 @@ wasmergo_bytes wasmergo_profile_stop(void);
  The number of the signal that stops guests; 0 before the first engine is made.
  */
 int32_t wasmergo_signal_number(void);
+
+/*
+ Captures the state of an instance; owned by the caller. `module` is the digest of its module.
+
+ # Safety
+ `module` holds a digest, `out` is valid; the caller holds the store, and none of its code runs.
+ */
+wasmergo_bytes wasmergo_instance_snapshot(const wasmergo_instance *instance,
+                                          const uint8_t *module,
+                                          wasmergo_snapshot **out);
+
+/*
+ Takes the place of `wasmergo_instance_start`, and returns as that does: the instance gets the state of the snapshot, to which
+ resets put it back.
+
+ # Safety
+ Called once, before any other use; the caller holds the store.
+ */
+uint32_t wasmergo_instance_restore(const wasmergo_instance *instance,
+                                   const wasmergo_snapshot *snapshot);
+
+/*
+ Keeps the present state for resets.
+
+ # Safety
+ The caller holds the store, and none of its code runs.
+ */
+wasmergo_bytes wasmergo_instance_keep(const wasmergo_instance *instance);
+
+/*
+ Puts the instance back to the state that was kept, else to what an instance of the module begins with, without its start
+ function. If that fails, other than with an error of kind `State`, it is in no state to be used.
+
+ # Safety
+ The caller holds the store, none of its code runs, and nobody uses its memories.
+ */
+wasmergo_bytes wasmergo_instance_reset(const wasmergo_instance *instance);
+
+/*
+ The snapshot in bytes, for `wasmergo_snapshot_decode`.
+
+ # Safety
+ `out` is valid.
+ */
+wasmergo_bytes wasmergo_snapshot_encode(const wasmergo_snapshot *snapshot, wasmergo_bytes *out);
+
+/*
+ Makes a snapshot of the module from bytes, whoever made them; owned by the caller.
+
+ # Safety
+ `bytes` holds `len` bytes, `out` is valid.
+ */
+wasmergo_bytes wasmergo_snapshot_decode(const wasmergo_module *module,
+                                        const uint8_t *bytes,
+                                        size_t len,
+                                        wasmergo_snapshot **out);
+
+/*
+ The same snapshot again; owned by the caller.
+ */
+wasmergo_snapshot *wasmergo_snapshot_share(const wasmergo_snapshot *snapshot);
+
+/*
+ Frees a snapshot; instances that were made from it go on.
+ */
+void wasmergo_snapshot_delete(wasmergo_snapshot *snapshot);
 
 /*
  What was counted of the instance. Any thread may ask at any time.

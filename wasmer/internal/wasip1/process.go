@@ -6,6 +6,7 @@ package wasip1
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -119,6 +120,38 @@ func (s *System) NewProcess(ended <-chan struct{}) *Process {
 		p.table.add(&descriptor{stream: c, socket: true, shared: true, rights: socketRights})
 	}
 	return p
+}
+
+// Restart closes what the process has opened, and begins it anew. Its clocks go on if they are the system's. No call may be running.
+func (p *Process) Restart(ended <-chan struct{}) {
+	p.Close()
+	fresh := p.system.NewProcess(ended)
+	if _, real := p.SystemClock(); real {
+		fresh.clock = p.clock
+	}
+	*p = *fresh
+}
+
+// Opened says in which descriptors the process differs from one that begins; nil if in none.
+func (p *Process) Opened() (differs []string) {
+	fresh := p.system.NewProcess(nil)
+	for fd := range max(len(p.table.list), len(fresh.table.list)) {
+		now, then := p.table.get(uint32(fd)), fresh.table.get(uint32(fd))
+		switch {
+		case now == nil && then == nil:
+		case now == nil:
+			differs = append(differs, fmt.Sprintf("the guest has closed its file descriptor %d", fd))
+		case then == nil || !now.begins(then):
+			differs = append(differs, fmt.Sprintf("the guest has opened or changed its file descriptor %d", fd))
+		}
+	}
+	return differs
+}
+
+// begins reports whether it is what a process begins with there.
+func (d *descriptor) begins(first *descriptor) bool {
+	return d.shared && d.stream == first.stream && d.listener == first.listener && d.preopen == first.preopen &&
+		d.isPreopen == first.isPreopen && d.rights == first.rights && d.inheriting == first.inheriting && d.flags == first.flags
 }
 
 // Close closes what the process has opened. No call may be running.
