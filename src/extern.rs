@@ -20,6 +20,8 @@ pub struct wasmergo_extern {
     pub(crate) item: Item,
     /// Where calls of a function are counted.
     pub(crate) statistics: *const Statistics,
+    /// The type of a function, once it was needed.
+    pub(crate) ty: OnceCell<Box<FunctionType>>,
     pub(crate) _live: live::Extern,
 }
 
@@ -97,6 +99,15 @@ impl Way {
 }
 
 impl wasmergo_extern {
+    /// The function's type.
+    pub fn function_type(&self) -> Result<&FunctionType, Error> {
+        if let Some(known) = self.ty.get() {
+            return Ok(known);
+        }
+        let ty = unsafe { &*self.store }.signature(&self.callee()?)?;
+        Ok(self.ty.get_or_init(|| Box::new(ty)))
+    }
+
     /// Where what a call of the function needs lies: the function as a reference; 0 for others.
     pub fn callee_address(&self) -> usize {
         match &self.item {

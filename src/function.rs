@@ -212,38 +212,53 @@ pub unsafe extern "C" fn wasmergo_function_call(function: usize, values: usize) 
 }
 
 /// Runs a function on a guest's stack.
-///
-/// This is wasmer's `wasmer_call_trampoline`, which is not inlined here. The closure is moved to the guest's stack: one
-/// address is cheaper to move than what it leads to, which stays where it is as long as the call runs.
 #[inline(always)]
 pub(crate) unsafe fn enter(
     call: *const Call,
     callee: &VMCallerCheckedAnyfunc,
     values: *mut RawValue,
 ) -> Result<(), Trap> {
-    struct Target<'a> {
-        callee: &'a VMCallerCheckedAnyfunc,
-        values: *mut RawValue,
+    let invoke = |_: &Call| unsafe { invoke(callee, values) };
+    unsafe { on_stack(call, invoke) }
+}
+
+/// Calls a function, on a guest's stack: wasmer's `wasmer_call_trampoline`, which is not inlined here.
+///
+/// # Safety
+/// `values` are slots for the larger of its parameters and results.
+#[inline(always)]
+pub(crate) unsafe fn invoke(callee: &VMCallerCheckedAnyfunc, values: *mut RawValue) {
+    unsafe { (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, values) }
+}
+
+/// Runs the body of a call on a guest's stack. It may call guests, one after the other.
+///
+/// The closure is moved to the guest's stack: one address is cheaper to move than what it leads to, which stays where it is
+/// as long as the call runs.
+///
+/// # Safety
+/// The body has nothing to drop, and neither has what it does while a guest runs: a trap drops its frames.
+#[inline(always)]
+pub(crate) unsafe fn on_stack<B: Fn(&Call)>(call: *const Call, body: B) -> Result<(), Trap> {
+    struct Target {
         call: *const Call,
+        start: unsafe fn(&Call, *const ()),
+        body: *const (),
+    }
+    unsafe fn start<B: Fn(&Call)>(call: &Call, body: *const ()) {
+        call.stack.set(stack::guard(call.limit));
+        unsafe { (*body.cast::<B>())(call) }
     }
     let target = Target {
-        callee,
-        values,
         call,
+        start: start::<B>,
+        body: (&raw const body).cast(),
     };
+    let target = &raw const target;
     let config = VMConfig {
         wasm_stack_size: Some(stack::size(unsafe { (*call).limit })),
     };
-    let target: *const Target<'static> = (&raw const target).cast();
-    let body = move || unsafe {
-        let Target {
-            callee,
-            values,
-            call,
-        } = &*target;
-        (**call).stack.set(stack::guard((**call).limit));
-        (callee.call_trampoline)(callee.vmctx.vmctx, callee.func_ptr, *values);
-    };
+    let body = move || unsafe { ((*target).start)(&*(*target).call, (*target).body) };
     unsafe { catch_traps(stack::trap_handler(), &config, body) }
 }
 

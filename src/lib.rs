@@ -24,6 +24,7 @@ mod account;
 mod arch;
 mod arena;
 mod artifact;
+mod batch;
 mod bounds;
 mod budget;
 mod builtin;

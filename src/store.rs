@@ -82,6 +82,7 @@ impl Externs {
             store,
             item,
             statistics,
+            ty: OnceCell::new(),
             _live: live::Extern::new(),
         });
         let address: *const wasmergo_extern = &*kept;

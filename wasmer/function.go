@@ -242,10 +242,15 @@ func (f *Function) invoke(values *ffi.Slot) ffi.Status {
 
 // begin enters the store with room for the arguments and results.
 func (f *Function) begin(ctx context.Context, frame *frame) error {
+	return f.beginWith(ctx, f.width, frame)
+}
+
+// beginWith is begin with room for n values.
+func (f *Function) beginWith(ctx context.Context, n int, frame *frame) error {
 	if f.special || f.closed.Load() {
-		return f.beginSpecial(ctx, frame)
+		return f.beginSpecial(ctx, n, frame)
 	}
-	if err := f.store.begin(ctx, f.width, f.instance, frame); err != nil {
+	if err := f.store.begin(ctx, n, f.instance, frame); err != nil {
 		return f.refused(err)
 	}
 	if f.closed.Load() { // since: who closed it may not have seen this call
@@ -265,14 +270,14 @@ func (f *Function) refused(err error) error {
 	return err
 }
 
-func (f *Function) beginSpecial(ctx context.Context, frame *frame) error {
+func (f *Function) beginSpecial(ctx context.Context, n int, frame *frame) error {
 	if f.closed.Load() {
 		if f.instance != nil {
 			return f.instance.closedError()
 		}
 		return ErrClosed
 	}
-	if err := f.store.beginHosted(ctx, f.width, f.instance, frame); err != nil {
+	if err := f.store.beginHosted(ctx, n, f.instance, frame); err != nil {
 		return f.refused(err)
 	}
 	if f.store.depth == 1 && f.store.externrefs.due() {

@@ -27,6 +27,13 @@ func Call(function uintptr, values *Slot) {
 	C.wasmergo_function_call(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values))))
 }
 
+// CallBatch calls the function at the address once for each row of arguments. The values are slots for one call and one before
+// them, which gets the number of rows that were done. Rows are of 32-bit words if narrow is set.
+func CallBatch(function uintptr, values *Slot, in, out *uint64, rows int, narrow bool) {
+	C.wasmergo_function_batch(C.size_t(function), C.size_t(uintptr(unsafe.Pointer(values))),
+		(*C.uint64_t)(in), (*C.uint64_t)(out), C.size_t(rows), C.bool(narrow))
+}
+
 // Interruption is what a store does after a call was to be interrupted.
 type Interruption uint32
 

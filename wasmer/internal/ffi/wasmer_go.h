@@ -523,6 +523,23 @@ typedef Trace wasmergo_trace;
 
 
 /*
+ Calls a function once for each row of arguments, in order, and writes a row of results after each call. `input` and `output`
+ may overlap: a row is read right before its call. Rows are of 64-bit words, two for a v128, or of 32-bit words if `narrow` is
+ set, for functions of such values. The first slot of `values` gets the number of rows that were done; the status is that of
+ the last call, in the first slot of the store's scratch area.
+
+ # Safety
+ `function` is the address of a `wasmergo_extern` that is a function, not of references; `values` that of slots for the
+ larger of its parameters and results and one more. `input` and `output` hold `rows` rows. The caller holds the store.
+ */
+void wasmergo_function_batch(size_t function,
+                             size_t values,
+                             const uint64_t *input,
+                             uint64_t *output,
+                             size_t rows,
+                             bool narrow);
+
+/*
  Frees what a function of this library returned. Null is allowed.
 
  # Safety
