@@ -43,6 +43,8 @@ pub enum wasmergo_error_kind {
     State = 13,
     /// Bytes are no snapshot of the module.
     Snapshot = 14,
+    /// A native function has failed, with its message.
+    Native = 15,
 }
 
 /// `trap_code` of an error that is no trap of a known kind.
@@ -121,6 +123,11 @@ impl From<Trap> for Error {
             && error.is::<crate::host::HostFailure>()
         {
             return Self::new(wasmergo_error_kind::Host, "host function failed");
+        }
+        if let Trap::User(error) = &trap
+            && let Some(failure) = error.downcast_ref::<crate::foreign::NativeFailure>()
+        {
+            return Self::new(wasmergo_error_kind::Native, &*failure.0);
         }
         let (trace, mut code) = trace::of_trap(&trap);
         // wasmer looks at the instruction first, and Singlepass takes a spill for a part of the load around it.

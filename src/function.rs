@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub stack: Cell<usize>,
     /// The reserve of that stack is open; see `stack`.
     pub reserve_open: Cell<bool>,
+    /// Where on the thread's own stack there is room for what its guest calls; 0 until that is known. See `outside`.
+    pub outside: Cell<usize>,
 }
 
 thread_local! {
@@ -131,6 +133,7 @@ where
         limit: store.stack_limit(),
         stack: Cell::new(0),
         reserve_open: Cell::new(false),
+        outside: Cell::new(0),
     };
     if call.outer.is_null() {
         store.interruption.begin(call.number);

@@ -5,13 +5,14 @@ use crate::bytes::{borrow, wasmergo_bytes};
 use crate::engine::wasmergo_engine;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
+use crate::foreign::{self, Foreign};
 use crate::function::Call;
-use crate::guard::{fallible, guard};
+use crate::guard::fallible;
 use crate::instance::wasmergo_instance;
 use crate::meter::Meter;
-use crate::native::{Native, wasmergo_native};
+use crate::native::{self, Native, wasmergo_native};
 use crate::store::wasmergo_store;
-use crate::{stack, statistics, thread};
+use crate::{outside, stack, statistics, thread};
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -54,18 +55,41 @@ impl fmt::Display for HostFailure {
 
 impl std::error::Error for HostFailure {}
 
-struct HostFunction {
+pub(crate) struct HostFunction {
     store: u64,
     /// Where the store keeps the thread on which a host function runs.
     thread: *const AtomicUsize,
     function: u32,
     native: Option<Native>,
+    foreign: Option<Foreign>,
+    /// What compiled code calls, once it has paid.
+    entry: *const VMFunctionBody,
     /// What a call costs, and who pays.
     cost: u64,
     meter: *const Meter,
 }
 
-type Context = VMDynamicFunctionContext<HostFunction>;
+impl HostFunction {
+    /// Gives what runs without Go the memory of the instance that imports it.
+    pub fn bind(&self, instance: &wasmergo_instance) {
+        let memory = native::memory_of(instance);
+        if let Some(native) = &self.native {
+            native.bind(memory);
+        }
+        if let Some(foreign) = &self.foreign {
+            foreign.bind(memory);
+        }
+    }
+
+    /// The native function that it is, if its entry says so.
+    #[inline(always)]
+    pub fn foreign(&self) -> &Foreign {
+        unsafe { self.foreign.as_ref().unwrap_unchecked() }
+    }
+}
+
+pub(crate) type Context = VMDynamicFunctionContext<HostFunction>;
+type Entry = unsafe extern "C-unwind" fn(&Context, *mut RawValue);
 
 /// Makes a function of the store that calls Go. Compiled code reaches it through a trampoline of the importing module,
 /// which lays the arguments out in slots: so any signature works, and this code is made once.
@@ -73,10 +97,18 @@ pub(crate) fn new(
     store: &wasmergo_store,
     ty: &FunctionType,
     import: &wasmergo_import,
-) -> InternalStoreHandle<VMFunction> {
+) -> Result<InternalStoreHandle<VMFunction>, Error> {
+    if let (1.., Some(why)) = (import.pointer, foreign::refused(ty)) {
+        return Err(Error::new(wasmergo_error_kind::Unsupported, why));
+    }
+    let foreign = (import.pointer != 0).then(|| Foreign::new(import.pointer, import.data, ty));
+    let entry = match foreign {
+        Some(_) => Foreign::entry(ty),
+        None => enter_go as *const VMFunctionBody,
+    };
     let context = Box::new(Context {
         address: match import.cost {
-            0 => enter as *const VMFunctionBody,
+            0 => entry,
             _ => enter_charged as *const VMFunctionBody,
         },
         ctx: HostFunction {
@@ -84,12 +116,14 @@ pub(crate) fn new(
             thread: store.status.wrapping_add(1).cast(),
             function: import.function,
             native: Native::new(import.native, import.start),
+            foreign,
+            entry,
             cost: import.cost,
             meter: &store.meter,
         },
     });
-    if let Some(native) = &context.ctx.native {
-        store.natives.borrow_mut().push(native);
+    if context.ctx.native.is_some() || context.ctx.foreign.is_some() {
+        store.natives.borrow_mut().push(&context.ctx);
     }
     let anyfunc = VMCallerCheckedAnyfunc {
         // Filled in at linking with the importing module's trampoline.
@@ -101,35 +135,76 @@ pub(crate) fn new(
         call_trampoline: enter_directly,
     };
     let function = abi::dynamic(anyfunc, ty.clone(), context);
-    InternalStoreHandle::new(unsafe { &mut *store.objects.get() }, function)
+    let objects = unsafe { &mut *store.objects.get() };
+    Ok(InternalStoreHandle::new(objects, function))
 }
 
 /// Called by compiled code, on the wasm stack: nothing may be allocated here, and no destructor may be pending when
 /// the guest is unwound.
-unsafe extern "C-unwind" fn enter(context: &Context, values: *mut RawValue) {
-    if let Some(native) = &context.ctx.native
-        && unsafe { native.call(values) }
-    {
-        if let Some(call) = Call::current() {
+unsafe extern "C-unwind" fn enter_go(context: &Context, values: *mut RawValue) {
+    let host = &context.ctx;
+    let call = match &host.native {
+        Some(native) if unsafe { native.call(values) } => {
+            let call = running();
             call.statistics().count_host_call();
+            return stack::resume_call(call);
         }
-        return stack::resume();
+        _ => running(),
+    };
+    let arguments = [
+        std::ptr::from_ref(host) as usize,
+        values as usize,
+        std::ptr::from_ref(call) as usize,
+        0,
+        0,
+        0,
+    ];
+    if unsafe { outside::call(call, call_go, arguments) } != 0 {
+        fail();
     }
-    let failure = on_host_stack(|| {
-        let host = &context.ctx;
-        let status = guard(|| Ok(unsafe { call_go(host, values) }));
-        (status.ok() != Some(0)).then(|| Box::new(HostFailure))
-    });
-    if let Some(failure) = failure {
-        unsafe { raise_user_trap(failure) }
+    stack::resume_call(call);
+}
+
+/// The call that the guest runs in which has called a host function.
+#[inline(always)]
+fn running<'a>() -> &'a Call {
+    // No guest code runs outside of one.
+    unsafe { Call::current().unwrap_unchecked() }
+}
+
+/// Before a native function.
+#[inline(always)]
+pub(crate) fn enter<'a>() -> &'a Call {
+    let call = running();
+    call.statistics().count_host_call();
+    if call.measured {
+        on_host_stack(|| statistics::begin_host(call));
     }
-    stack::resume();
+    call
+}
+
+/// After a native function.
+#[inline(always)]
+pub(crate) fn leave(call: &Call) {
+    if call.measured {
+        on_host_stack(|| statistics::end_host(call));
+    }
+    stack::resume_call(call);
+}
+
+#[cold]
+fn fail() -> ! {
+    let failure = on_host_stack(|| Box::new(HostFailure));
+    unsafe { raise_user_trap(failure) }
 }
 
 /// The same for a host function that costs something.
 unsafe extern "C-unwind" fn enter_charged(context: &Context, values: *mut RawValue) {
-    unsafe { &*context.ctx.meter }.charge_host(context.ctx.cost);
-    unsafe { enter(context, values) }
+    let host = &context.ctx;
+    unsafe {
+        (*host.meter).charge_host(host.cost);
+        std::mem::transmute::<*const VMFunctionBody, Entry>(host.entry)(context, values)
+    }
 }
 
 /// The same for a host function that is called as an export.
@@ -162,34 +237,40 @@ pub(crate) fn is_host(function: &VMCallerCheckedAnyfunc) -> bool {
     )
 }
 
-unsafe fn call_go(host: &HostFunction, values: *mut RawValue) -> u32 {
+/// Calls the Go function, on the thread's own stack. Returns 0, or another number when the guest must not go on.
+unsafe extern "C" fn call_go(
+    host: usize,
+    values: usize,
+    call: usize,
+    _: usize,
+    _: usize,
+    _: usize,
+) -> usize {
     if CHECK_STACK.load(Ordering::Relaxed) && !thread::on_own_stack() {
         eprintln!("wasmer: entering Go on a stack that is not the thread's own");
         std::process::abort();
     }
+    let (host, call) = unsafe { (&*(host as *const HostFunction), &*(call as *const Call)) };
     // Set once by `wasmergo_host_set_callback`, with this type.
     let callback: wasmergo_host_callback = match CALLBACK.load(Ordering::Relaxed) {
         0 => return 1,
         address => unsafe { std::mem::transmute::<usize, wasmergo_host_callback>(address) },
     };
-    let call = Call::current();
-    if let Some(call) = call {
-        call.statistics().count_host_call();
-        if call.measured {
-            statistics::begin_host(call);
-        }
+    call.statistics().count_host_call();
+    if call.measured {
+        statistics::begin_host(call);
     }
     // Who asks on another thread compares with that thread's own number, which only that thread writes here: so no order
     // among threads is needed. It is taken back before the guest returns, after which other goroutines may come to the thread.
     let running = unsafe { &*host.thread };
     let outer = running.load(Ordering::Relaxed);
     running.store(thread::id(), Ordering::Relaxed);
-    let status = unsafe { callback(host.store, host.function, values.cast()) };
+    let status = unsafe { callback(host.store, host.function, values as *mut u64) };
     running.store(outer, Ordering::Relaxed);
-    if let Some(call) = call.filter(|call| call.measured) {
+    if call.measured {
         statistics::end_host(call);
     }
-    status
+    status as usize
 }
 
 /// Makes a function of the store that calls the Go function of this number, and that can be what any other function is:
@@ -219,13 +300,7 @@ pub unsafe extern "C" fn wasmergo_function_new(
             .collect::<Result<_, _>>()?;
         let ty = FunctionType::new(&types[..params], &types[params..]);
         let module = engine.forwarder(&ty)?;
-        let import = wasmergo_import {
-            item: std::ptr::null(),
-            function: number,
-            native: wasmergo_native::None,
-            start: 0,
-            cost,
-        };
+        let import = wasmergo_import::go(number, cost);
         let instance = wasmergo_instance::create(store, module, &[import])?;
         let function = unsafe { &*instance }.export(0).ok_or_else(|| {
             Error::new(wasmergo_error_kind::Internal, "a forwarder exports nothing")
@@ -265,4 +340,30 @@ pub struct wasmergo_import {
     pub start: u64,
     /// What a call of the host function costs.
     pub cost: u64,
+    /// The native function that it is instead, an address, and what that is given; 0 for none.
+    pub pointer: usize,
+    pub data: usize,
+}
+
+impl wasmergo_import {
+    /// The Go function of this number.
+    pub fn go(function: u32, cost: u64) -> Self {
+        Self {
+            item: std::ptr::null(),
+            function,
+            native: wasmergo_native::None,
+            start: 0,
+            cost,
+            pointer: 0,
+            data: 0,
+        }
+    }
+
+    /// An item of the same store.
+    pub fn item(item: *const wasmergo_extern) -> Self {
+        Self {
+            item,
+            ..Self::go(0, 0)
+        }
+    }
 }

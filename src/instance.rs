@@ -7,7 +7,7 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::function::{enter, run};
 use crate::guard::{fallible, guard};
-use crate::host::wasmergo_import;
+use crate::host::{HostFunction, wasmergo_import};
 use crate::link::{State, link};
 use crate::module::{Compiled, wasmergo_module};
 use crate::state::State as Kept;
@@ -84,6 +84,19 @@ impl wasmergo_instance {
         module: Arc<Compiled>,
         imports: &[wasmergo_import],
     ) -> Result<*const Self, Error> {
+        let (instance, natives) = Self::create_unbound(store, module, imports)?;
+        for native in natives {
+            unsafe { (*native).bind(&*instance) };
+        }
+        Ok(instance)
+    }
+
+    /// The same, with the host functions that have yet to be given a memory.
+    pub fn create_unbound(
+        store: &wasmergo_store,
+        module: Arc<Compiled>,
+        imports: &[wasmergo_import],
+    ) -> Result<(*const Self, Vec<*const HostFunction>), Error> {
         if let Some(why) = &module.foreign {
             return Err(Error::new(wasmergo_error_kind::Unsupported, why));
         }
@@ -122,9 +135,6 @@ impl wasmergo_instance {
             imported,
             module,
         });
-        for native in natives {
-            unsafe { &*native }.bind(&instance);
-        }
         let address: *const Self = &*instance;
         let context = unsafe { (*instance.vm()).vmctx_ptr() };
         store
@@ -132,7 +142,7 @@ impl wasmergo_instance {
             .borrow_mut()
             .insert(context as usize, address);
         store.instances.borrow_mut().push(instance);
-        Ok(address)
+        Ok((address, natives))
     }
 
     /// The export with this position in the module's list of exports.

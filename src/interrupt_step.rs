@@ -10,7 +10,6 @@ use crate::host::{wasmergo_host_set_callback, wasmergo_import};
 use crate::instance::wasmergo_instance;
 use crate::interrupt;
 use crate::module::Compiled;
-use crate::native::wasmergo_native;
 use crate::store::{wasmergo_store, wasmergo_store_delete, wasmergo_store_new};
 use crate::{signal, stack};
 use std::arch::asm;
@@ -109,13 +108,7 @@ fn interrupt_everywhere(compiler: wasmergo_compiler) {
     let failed = unsafe { wasmergo_store_new(0, 0, &mut store, &mut scratch, &mut meter) };
     assert!(failed.data.is_null());
     let owned: Box<wasmergo_store> = unsafe { Box::from_raw(store) };
-    let import = wasmergo_import {
-        item: ptr::null(),
-        function: 0,
-        native: wasmergo_native::None,
-        start: 0,
-        cost: 0,
-    };
+    let import = wasmergo_import::go(0, 0);
     let instance = unsafe { &*wasmergo_instance::create(&owned, module, &[import]).unwrap() };
     assert_eq!(
         unsafe { crate::instance::wasmergo_instance_start(instance) },

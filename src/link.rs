@@ -58,7 +58,9 @@ pub(crate) unsafe fn link(
             Reference::Forwarder if module.notes.references.contains(&index) => {
                 let ty = module.notes.function_type(module.info(), index);
                 let forwarder = module.forwarder(ty)?;
-                let instance = wasmergo_instance::create(store, forwarder, &[*import])?;
+                let (instance, natives) =
+                    wasmergo_instance::create_unbound(store, forwarder, &[*import])?;
+                store.natives.borrow_mut().extend(natives);
                 let forwarder = unsafe { &*instance }.callee(FunctionIndex::from_u32(1));
                 unsafe { anyfunc.write(forwarder) };
             }
@@ -157,7 +159,7 @@ unsafe fn resolve(
             }
             (None, ImportIndex::Function(index)) => {
                 let ty = module.notes.function_type(info, index.as_u32());
-                let function = host::new(store, ty, import);
+                let function = host::new(store, ty, import)?;
                 if module.notes.has_results(*index) {
                     let callee = unsafe {
                         *function

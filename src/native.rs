@@ -33,31 +33,8 @@ impl Native {
         })
     }
 
-    /// Gives the function the memory of the instance that imports it: the exported one, else the first imported one.
-    pub fn bind(&self, instance: &wasmergo_instance) {
-        let info = instance.module.info();
-        let index = |export: &ExportIndex| match export {
-            ExportIndex::Memory(index) => Some(*index),
-            _ => None,
-        };
-        let exported = info.exports.get("memory").and_then(index);
-        let first = || info.exports.values().find_map(index);
-        let imported = || {
-            let mut imports = info.imports.values();
-            imports.find_map(|import| match import {
-                ImportIndex::Memory(index) => Some(*index),
-                _ => None,
-            })
-        };
-        let Some(index) = exported.or_else(first).or_else(imported) else {
-            return;
-        };
-        let vm = unsafe { &mut *instance.vm() };
-        if let VMExtern::Memory(handle) = vm.lookup_by_declaration(ExportIndex::Memory(index)) {
-            let memory = handle.get(instance.objects());
-            self.memory
-                .set(wasmer_vm::LinearMemory::vmmemory(memory).as_ptr());
-        }
+    pub fn bind(&self, memory: *const VMMemoryDefinition) {
+        self.memory.set(memory);
     }
 
     /// Does it, or is false if Go is to do it. Runs on the guest's stack; nothing here has a destructor.
@@ -88,6 +65,34 @@ impl Native {
             _ => None,
         }
     }
+}
+
+/// The memory that host functions take pointers of this importer for: the exported one, else the first imported one. Null if
+/// there is none.
+pub(crate) fn memory_of(instance: &wasmergo_instance) -> *const VMMemoryDefinition {
+    let info = instance.module.info();
+    let index = |export: &ExportIndex| match export {
+        ExportIndex::Memory(index) => Some(*index),
+        _ => None,
+    };
+    let exported = info.exports.get("memory").and_then(index);
+    let first = || info.exports.values().find_map(index);
+    let imported = || {
+        let mut imports = info.imports.values();
+        imports.find_map(|import| match import {
+            ImportIndex::Memory(index) => Some(*index),
+            _ => None,
+        })
+    };
+    let Some(index) = exported.or_else(first).or_else(imported) else {
+        return ptr::null();
+    };
+    let vm = unsafe { &mut *instance.vm() };
+    let VMExtern::Memory(handle) = vm.lookup_by_declaration(ExportIndex::Memory(index)) else {
+        return ptr::null();
+    };
+    let memory = handle.get(instance.objects());
+    wasmer_vm::LinearMemory::vmmemory(memory).as_ptr()
 }
 
 fn read(clock: libc::clockid_t) -> Option<u64> {

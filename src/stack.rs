@@ -125,11 +125,17 @@ pub(crate) unsafe fn free(end: usize, limit: usize) {
 #[inline(always)]
 pub(crate) fn resume() {
     if let Some(call) = Call::current() {
-        if call.reserve_open.replace(false) {
-            close_reserve(call.stack.get(), call.limit);
-        }
-        call.check_interruption();
+        resume_call(call);
     }
+}
+
+/// The same for who knows the running call.
+#[inline(always)]
+pub(crate) fn resume_call(call: &Call) {
+    if call.reserve_open.replace(false) {
+        close_reserve(call.stack.get(), call.limit);
+    }
+    call.check_interruption();
 }
 
 /// Ends the guest if the reserve is open: what comes next is a guest's code again, and the reserve is not for it.

@@ -6,10 +6,10 @@ use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::function::Call;
 use crate::guard::{fallible, infallible};
+use crate::host::HostFunction;
 use crate::instance::wasmergo_instance;
 use crate::interrupt::Interruption;
 use crate::meter::Meter;
-use crate::native::Native;
 use crate::resource;
 use crate::signature::SignatureTable;
 use crate::statistics::Statistics;
@@ -42,8 +42,8 @@ pub struct wasmergo_store {
     pub(crate) stand_ins: RefCell<HashMap<*const wasmergo_extern, *const wasmergo_extern>>,
     /// The instances by their contexts.
     pub(crate) contexts: RefCell<HashMap<usize, *const wasmergo_instance>>,
-    /// The native host functions of the instance that is being linked.
-    pub(crate) natives: RefCell<Vec<*const Native>>,
+    /// The host functions without Go of the instance that is being linked.
+    pub(crate) natives: RefCell<Vec<*const HostFunction>>,
     pub(crate) signatures: RefCell<SignatureTable>,
     /// Bytes of stack for guests; 0 until the first instance brings its engine's limit.
     stack_limit: Cell<usize>,

@@ -88,14 +88,20 @@ pub(crate) fn id() -> usize {
 /// same module's block, so it is the same on every thread.
 static TRAP_HANDLER: AtomicIsize = AtomicIsize::new(UNKNOWN);
 
+/// The same for wasmer's private pointer to the way from a guest's stack to the thread's own; it is null while code runs there.
+static YIELDER: AtomicIsize = AtomicIsize::new(UNKNOWN);
+
 /// The pointer has not been looked for, or cannot be found on this platform.
 const UNKNOWN: isize = 0;
 
-/// Finds the pointer by experiment, once a process: during a call exactly one word of the thread-local block points
-/// into the frames of that call, and is null before and after.
+/// Finds both pointers by experiment, once a process: during a call exactly one word of the thread-local block points
+/// into the frames of that call, and is null before and after; exactly one to the upper end of the guest's stack.
 pub(crate) fn find_trap_handler() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| TRAP_HANDLER.store(search().unwrap_or(UNKNOWN), Ordering::Relaxed));
+    ONCE.call_once(|| {
+        TRAP_HANDLER.store(search().unwrap_or(UNKNOWN), Ordering::Relaxed);
+        YIELDER.store(search_yielder().unwrap_or(UNKNOWN), Ordering::Relaxed);
+    });
 }
 
 fn search() -> Option<isize> {
@@ -120,6 +126,26 @@ fn search() -> Option<isize> {
     };
     let after: Vec<usize> = during.into_iter().filter(|at| read(*at) == 0).collect();
     match after[..] {
+        [only] => Some(only as isize - id() as isize),
+        _ => None,
+    }
+}
+
+fn search_yielder() -> Option<isize> {
+    let words = thread_local_block()?.step_by(size_of::<usize>());
+    let read = |at: usize| unsafe { (at as *const usize).read_volatile() };
+    let before: Vec<usize> = words.filter(|at| read(*at) == 0).collect();
+    let scan = move || {
+        let here = stack_pointer();
+        let frames = here..(here | 4095) + 1;
+        let mut found = before;
+        found.retain(|at| frames.contains(&read(*at)));
+        on_host_stack(|| found.retain(|at| read(*at) == 0));
+        found
+    };
+    let mut found = unsafe { catch_traps(None, &VM_CONFIG, scan).ok()? };
+    found.retain(|at| read(*at) == 0);
+    match found[..] {
         [only] => Some(only as isize - id() as isize),
         _ => None,
     }
@@ -173,6 +199,15 @@ fn slot() -> Option<*mut usize> {
     }
 }
 
+/// Where wasmer keeps the way from the guest's stack that this runs on; none if that is not known.
+#[inline(always)]
+pub(crate) fn yielder() -> Option<*mut usize> {
+    match YIELDER.load(Ordering::Relaxed) {
+        UNKNOWN => None,
+        distance => Some(id().wrapping_add_signed(distance) as *mut usize),
+    }
+}
+
 /// The trap handler of the call that runs on this thread; null (0) outside of calls.
 #[inline(always)]
 pub(crate) fn trap_handler() -> usize {
@@ -213,5 +248,23 @@ mod tests {
         let during = unsafe { catch_traps(None, &VM_CONFIG, || on_host_stack(trap_handler)) };
         assert_ne!(during.unwrap(), 0);
         assert_eq!(trap_handler(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_way_to_the_own_stack_is_known_on_the_guests_alone() {
+        find_trap_handler();
+        let read = || yielder().map(|slot| unsafe { slot.read() });
+        std::thread::spawn(move || {
+            assert_eq!(read(), Some(0));
+            let during = move || (read(), on_host_stack(read), read());
+            let (before, between, after) =
+                unsafe { catch_traps(None, &VM_CONFIG, during) }.unwrap();
+            assert!(before.is_some_and(|way| way != 0) && before == after);
+            assert_eq!(between, Some(0));
+            assert_eq!(read(), Some(0));
+        })
+        .join()
+        .unwrap();
     }
 }

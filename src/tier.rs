@@ -12,7 +12,6 @@ use crate::guard::fallible;
 use crate::host::wasmergo_import;
 use crate::instance::wasmergo_instance;
 use crate::module::wasmergo_module;
-use crate::native::wasmergo_native;
 use crate::store::wasmergo_store;
 use std::sync::Arc;
 use wasmer::wasmparser::{
@@ -170,13 +169,7 @@ pub(crate) unsafe fn stand_in(
     if let Some(known) = store.stand_ins.borrow().get(&std::ptr::from_ref(function)) {
         return Ok(Some(*known));
     }
-    let import = wasmergo_import {
-        item: function,
-        function: 0,
-        native: wasmergo_native::None,
-        start: 0,
-        cost: 0,
-    };
+    let import = wasmergo_import::item(function);
     let instance = wasmergo_instance::create(store, linker.forwarder(ty)?, &[import])?;
     let made = unsafe { &*instance }
         .export(0)

@@ -257,6 +257,8 @@ func translate(op string, err error) error {
 		return &StateError{Op: op, Reasons: strings.Split(e.Message, "\n")}
 	case ffi.KindSnapshot:
 		return fmt.Errorf("%w: %s: %s", ErrSnapshot, op, e.Message)
+	case ffi.KindNative:
+		return &NativeError{Message: e.Message}
 	case ffi.KindInternal:
 		return fmt.Errorf("wasmer: internal error: %s: %s", op, e.Message)
 	}

@@ -127,5 +127,9 @@ func (t *Tag) resolve(*Instance) (ffi.Import, error) {
 
 func (h *hostDefinition) resolve(importer *Instance) (ffi.Import, error) {
 	number := importer.store.addHost(h, Caller{instance: importer, store: importer.store})
-	return ffi.Import{Function: number, Cost: h.cost}, nil
+	resolved := ffi.Import{Function: number, Cost: h.cost}
+	if h.foreign != nil {
+		resolved.Pointer, resolved.Data = uintptr(h.foreign.Pointer), uintptr(h.foreign.Data)
+	}
+	return resolved, nil
 }

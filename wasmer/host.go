@@ -19,6 +19,8 @@ type hostFunction struct {
 	// width is the larger of the numbers of parameters and results.
 	width int
 	cost  uint64
+	// foreign is what a native function needs to live on.
+	foreign *NativeFunction
 }
 
 // hostCall is the one form that all Go functions are brought into when they are defined: arguments in, results out.
@@ -32,12 +34,14 @@ type hostDefinition struct {
 	cost uint64
 	// native does the common cases.
 	native ffi.Native
+	// foreign is called instead.
+	foreign *NativeFunction
 }
 
 // addHost gives a host function a number in the store, with the store entered.
 func (s *Store) addHost(host *hostDefinition, caller Caller) (number uint32) {
 	width := max(len(host.typ.Params), len(host.typ.Results))
-	s.hosts = append(s.hosts, &hostFunction{call: host.call, caller: caller, width: width, cost: host.cost})
+	s.hosts = append(s.hosts, &hostFunction{call: host.call, caller: caller, width: width, cost: host.cost, foreign: host.foreign})
 	return uint32(len(s.hosts) - 1)
 }
 

@@ -52,6 +52,7 @@ const (
 	KindInterrupted        Kind = C.WASMERGO_ERROR_KIND_INTERRUPTED
 	KindState              Kind = C.WASMERGO_ERROR_KIND_STATE
 	KindSnapshot           Kind = C.WASMERGO_ERROR_KIND_SNAPSHOT
+	KindNative             Kind = C.WASMERGO_ERROR_KIND_NATIVE
 )
 
 // NoTrapCode, NoOffset and NoFeature stand for an absent field of an Error.

@@ -123,6 +123,8 @@ type Import struct {
 	Start  uint64
 	// Cost is what a call of the host function costs.
 	Cost uint64
+	// Pointer is the native function that it is instead, with Data for it; 0 for none.
+	Pointer, Data uintptr
 }
 
 // Native is a host function of which the common cases need no Go.
@@ -141,6 +143,7 @@ func (s *Store) Link(module *Module, imports []Import) (*Instance, error) {
 		list[i] = C.wasmergo_import{
 			item: item.Item.c(), function: C.uint32_t(item.Function), native: C.wasmergo_native(item.Native),
 			start: C.uint64_t(item.Start), cost: C.uint64_t(item.Cost),
+			pointer: C.size_t(item.Pointer), data: C.size_t(item.Data),
 		}
 	}
 	var out *C.wasmergo_instance

@@ -170,6 +170,9 @@ enum wasmergo_error_kind
    Bytes are no snapshot of the module.
    */
   WASMERGO_ERROR_KIND_SNAPSHOT = 14,
+   A native function has failed, with its message.
+   */
+  WASMERGO_ERROR_KIND_NATIVE = 13,
 };
 #if __STDC_VERSION__ >= 202311L
 typedef enum wasmergo_error_kind wasmergo_error_kind;
@@ -443,6 +446,11 @@ typedef struct {
    What a call of the host function costs.
    */
   uint64_t cost;
+  /*
+   The native function that it is instead, an address, and what that is given; 0 for none.
+   */
+  size_t pointer;
+  size_t data;
 } wasmergo_import;
 
 /*
