@@ -203,7 +203,7 @@ unsafe extern "C-unwind" fn enter_few<const PARAMS: usize, const RESULT: u8>(
     values: *mut RawValue,
 ) {
     let foreign = context.ctx.foreign();
-    let call = host::enter();
+    let call = host::enter(&context.ctx);
     let mut integers = [foreign.given.get() as usize, 0, 0, 0, 0, 0];
     for index in 0..PARAMS {
         integers[index + 1] = unsafe { bits(values.add(index), foreign.masks[index]) } as usize;
@@ -224,7 +224,7 @@ unsafe extern "C-unwind" fn enter_few<const PARAMS: usize, const RESULT: u8>(
 /// The same for all types.
 unsafe extern "C-unwind" fn enter_any(context: &Context, values: *mut RawValue) {
     let foreign = context.ctx.foreign();
-    let call = host::enter();
+    let call = host::enter(&context.ctx);
     let (spilled, results) = unsafe { (&mut *foreign.spilled.get(), &mut *foreign.results.get()) };
     let mut registers = Registers {
         returns_float: foreign.returns_float,

@@ -47,8 +47,9 @@ pub(crate) struct Call {
     pub stack: Cell<usize>,
     /// The reserve of that stack is open; see `stack`.
     pub reserve_open: Cell<bool>,
-    /// Where on the thread's own stack there is room for what its guest calls; 0 until that is known. See `outside`.
-    pub outside: Cell<usize>,
+    /// Where on the thread's own stack there is room for what its guest calls, 0 until that is known, and where wasmer keeps the
+    /// way there. See `outside`.
+    pub outside: Cell<(usize, *mut usize)>,
 }
 
 thread_local! {
@@ -133,7 +134,7 @@ where
         limit: store.stack_limit(),
         stack: Cell::new(0),
         reserve_open: Cell::new(false),
-        outside: Cell::new(0),
+        outside: Cell::new((0, std::ptr::null_mut())),
     };
     if call.outer.is_null() {
         store.interruption.begin(call.number);

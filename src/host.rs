@@ -9,7 +9,6 @@ use crate::foreign::{self, Foreign};
 use crate::function::Call;
 use crate::guard::fallible;
 use crate::instance::wasmergo_instance;
-use crate::meter::Meter;
 use crate::native::{self, Native, wasmergo_native};
 use crate::store::wasmergo_store;
 use crate::{outside, stack, statistics, thread};
@@ -56,17 +55,15 @@ impl fmt::Display for HostFailure {
 impl std::error::Error for HostFailure {}
 
 pub(crate) struct HostFunction {
-    store: u64,
-    /// Where the store keeps the thread on which a host function runs.
-    thread: *const AtomicUsize,
+    /// It lives longer.
+    store: *const wasmergo_store,
     function: u32,
     native: Option<Native>,
     foreign: Option<Foreign>,
     /// What compiled code calls, once it has paid.
     entry: *const VMFunctionBody,
-    /// What a call costs, and who pays.
+    /// What a call costs.
     cost: u64,
-    meter: *const Meter,
 }
 
 impl HostFunction {
@@ -79,6 +76,13 @@ impl HostFunction {
         if let Some(foreign) = &self.foreign {
             foreign.bind(memory);
         }
+    }
+
+    /// The call that the guest runs in which has called this.
+    #[inline(always)]
+    pub fn running(&self) -> &Call {
+        // The innermost one of the store: no guest code runs outside of one.
+        unsafe { &*(*self.store).call.get() }
     }
 
     /// The native function that it is, if its entry says so.
@@ -112,14 +116,12 @@ pub(crate) fn new(
             _ => enter_charged as *const VMFunctionBody,
         },
         ctx: HostFunction {
-            store: store.id,
-            thread: store.status.wrapping_add(1).cast(),
+            store,
             function: import.function,
             native: Native::new(import.native, import.start),
             foreign,
             entry,
             cost: import.cost,
-            meter: &store.meter,
         },
     });
     if context.ctx.native.is_some() || context.ctx.foreign.is_some() {
@@ -143,14 +145,13 @@ pub(crate) fn new(
 /// the guest is unwound.
 unsafe extern "C-unwind" fn enter_go(context: &Context, values: *mut RawValue) {
     let host = &context.ctx;
-    let call = match &host.native {
-        Some(native) if unsafe { native.call(values) } => {
-            let call = running();
-            call.statistics().count_host_call();
-            return stack::resume_call(call);
-        }
-        _ => running(),
-    };
+    let call = host.running();
+    if let Some(native) = &host.native
+        && unsafe { native.call(values) }
+    {
+        call.statistics().count_host_call();
+        return stack::resume_call(call);
+    }
     let arguments = [
         std::ptr::from_ref(host) as usize,
         values as usize,
@@ -165,29 +166,28 @@ unsafe extern "C-unwind" fn enter_go(context: &Context, values: *mut RawValue) {
     stack::resume_call(call);
 }
 
-/// The call that the guest runs in which has called a host function.
-#[inline(always)]
-fn running<'a>() -> &'a Call {
-    // No guest code runs outside of one.
-    unsafe { Call::current().unwrap_unchecked() }
-}
-
 /// Before a native function.
 #[inline(always)]
-pub(crate) fn enter<'a>() -> &'a Call {
-    let call = running();
+pub(crate) fn enter(host: &HostFunction) -> &Call {
+    let call = host.running();
     call.statistics().count_host_call();
     if call.measured {
-        on_host_stack(|| statistics::begin_host(call));
+        measure(|| statistics::begin_host(call));
     }
     call
+}
+
+#[cold]
+#[inline(never)]
+fn measure(clock: impl FnOnce()) {
+    on_host_stack(clock);
 }
 
 /// After a native function.
 #[inline(always)]
 pub(crate) fn leave(call: &Call) {
     if call.measured {
-        on_host_stack(|| statistics::end_host(call));
+        measure(|| statistics::end_host(call));
     }
     stack::resume_call(call);
 }
@@ -202,7 +202,7 @@ fn fail() -> ! {
 unsafe extern "C-unwind" fn enter_charged(context: &Context, values: *mut RawValue) {
     let host = &context.ctx;
     unsafe {
-        (*host.meter).charge_host(host.cost);
+        (*host.store).meter.charge_host(host.cost);
         std::mem::transmute::<*const VMFunctionBody, Entry>(host.entry)(context, values)
     }
 }
@@ -262,10 +262,11 @@ unsafe extern "C" fn call_go(
     }
     // Who asks on another thread compares with that thread's own number, which only that thread writes here: so no order
     // among threads is needed. It is taken back before the guest returns, after which other goroutines may come to the thread.
-    let running = unsafe { &*host.thread };
+    let store = unsafe { &*host.store };
+    let running = unsafe { &*store.status.add(1).cast::<AtomicUsize>() };
     let outer = running.load(Ordering::Relaxed);
     running.store(thread::id(), Ordering::Relaxed);
-    let status = unsafe { callback(host.store, host.function, values as *mut u64) };
+    let status = unsafe { callback(store.id, host.function, values as *mut u64) };
     running.store(outer, Ordering::Relaxed);
     if call.measured {
         statistics::end_host(call);

@@ -132,9 +132,14 @@ impl Call {
     #[inline(always)]
     pub fn check_interruption(&self) {
         if self.is_requested() {
-            self.note_found();
-            unsafe { raise_user_trap(Box::new(Interrupted)) }
+            self.end();
         }
+    }
+
+    #[cold]
+    fn end(&self) -> ! {
+        self.note_found();
+        unsafe { raise_user_trap(Box::new(Interrupted)) }
     }
 }
 

@@ -35,7 +35,7 @@ type Integers = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -
 pub(crate) unsafe fn call(call: &Call, function: Integers, integers: [usize; 6]) -> usize {
     let [a, b, c, d, e, f] = integers;
     #[cfg(target_arch = "x86_64")]
-    if let (stack @ 1.., Some(yielder)) = (call.outside.get(), thread::yielder()) {
+    if let (stack @ 1.., yielder) = call.outside.get() {
         unsafe {
             let way = yielder.replace(0);
             let result = x86_64::call(a, b, c, d, e, f, stack, function);
@@ -43,6 +43,22 @@ pub(crate) unsafe fn call(call: &Call, function: Integers, integers: [usize; 6])
             return result;
         }
     }
+    unsafe { find(call, function, a, b, c, d, e, f) }
+}
+
+/// The same by wasmer's way; notes where there is room.
+#[cold]
+#[allow(clippy::too_many_arguments)] // in registers
+unsafe fn find(
+    call: &Call,
+    function: Integers,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> usize {
     on_host_stack(|| {
         note(call);
         unsafe { function(a, b, c, d, e, f) }
@@ -57,7 +73,7 @@ pub(crate) unsafe fn call(call: &Call, function: Integers, integers: [usize; 6])
 pub(crate) unsafe fn call_for_float(call: &Call, function: Integers, integers: [usize; 6]) -> u64 {
     let [a, b, c, d, e, f] = integers;
     #[cfg(target_arch = "x86_64")]
-    if let (stack @ 1.., Some(yielder)) = (call.outside.get(), thread::yielder()) {
+    if let (stack @ 1.., yielder) = call.outside.get() {
         type Switch =
             unsafe extern "C" fn(usize, usize, usize, usize, usize, usize, usize, Integers) -> f64;
         unsafe {
@@ -68,6 +84,21 @@ pub(crate) unsafe fn call_for_float(call: &Call, function: Integers, integers: [
             return result.to_bits();
         }
     }
+    unsafe { find_for_float(call, function, a, b, c, d, e, f) }
+}
+
+#[cold]
+#[allow(clippy::too_many_arguments)]
+unsafe fn find_for_float(
+    call: &Call,
+    function: Integers,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> u64 {
     type Float = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> f64;
     on_host_stack(|| {
         note(call);
@@ -87,7 +118,7 @@ pub(crate) unsafe fn call_with(
     spilled: &[u64],
 ) {
     #[cfg(target_arch = "x86_64")]
-    if let (stack @ 1.., Some(yielder)) = (call.outside.get(), thread::yielder()) {
+    if let (stack @ 1.., yielder) = call.outside.get() {
         unsafe {
             let way = yielder.replace(0);
             x86_64::call_with(registers, stack, function, spilled.as_ptr(), spilled.len());
@@ -148,7 +179,9 @@ unsafe fn call_here(function: Integers, registers: &mut Registers, _: &[u64]) {
 /// Notes where there is room: below everything that is in use. The caller's frame is not when it comes to that.
 #[inline(always)]
 fn note(call: &Call) {
-    call.outside.set(thread::stack_pointer() & !15);
+    if let Some(yielder) = thread::yielder() {
+        call.outside.set((thread::stack_pointer() & !15, yielder));
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
