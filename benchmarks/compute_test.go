@@ -105,36 +105,6 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-// BenchmarkInstantiate makes and closes instances of one module.
-func BenchmarkInstantiate(b *testing.B) {
-	text := func(wat string) func(testing.TB) []byte {
-		return func(tb testing.TB) []byte { return binary(tb, wat) }
-	}
-	for _, row := range []struct {
-		name  string
-		hosts hosts
-		wasm  func(testing.TB) []byte
-	}{
-		{"plain", nil, text(sumGuest)},
-		{"one_page", nil, text(memoryGuest)},
-		{"two_hosts", hosts{"f": addOne, "g": addOne}, text(twoHostsGuest)},
-		{pollard.name, nil, func(tb testing.TB) []byte { return readProgram(tb, pollard) }},
-	} {
-		against(b, compilers(), row.name, func(b *testing.B, r rival) {
-			m := compile(b, open(b, r, row.hosts), row.wasm(b))
-			for b.Loop() {
-				i, err := m.instantiate()
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := i.close(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 // TestRuntimesAgree has every rival compute the programs, and the machine itself what it can.
 func TestRuntimesAgree(t *testing.T) {
 	for _, p := range slices.Concat(programs, computations) {

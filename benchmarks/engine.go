@@ -63,6 +63,9 @@ type instance interface {
 	function(name string) (function, error)
 	// sumForms are all ways to call the export "sum" with 5 and 37.
 	sumForms() ([]callForm, error)
+	// greeter finds the export "greet" of ../testdata/greet.wasm and the guest's allocator, by which it then passes names, and
+	// returns what that says.
+	greeter() (func(name string) (string, error), error)
 	// start runs a command to its end. An exit with 0 is none of the errors.
 	start() error
 	close() error
@@ -70,6 +73,9 @@ type instance interface {
 
 // A function takes i32 arguments and returns the bits of its single result.
 type function func(args ...int32) (uint64, error)
+
+// maxArgs is the most that a function is called with.
+const maxArgs = 16
 
 type callForm struct {
 	name string
@@ -82,6 +88,11 @@ func addOne(x int32) int32 { return x + 1 }
 // runtimes lists every rival that this machine can run.
 func runtimes() []rival {
 	return slices.Concat(wasmerRivals(), wazeroRivals(), wasmtimeRivals())
+}
+
+// quick leaves out the rivals that take minutes for what is large.
+func quick(rivals []rival) []rival {
+	return slices.DeleteFunc(rivals, func(r rival) bool { return r.slow })
 }
 
 // compilers lists the rivals that compile to machine code.

@@ -103,6 +103,19 @@ const (
 		(memory (export "memory") 1)
 		(func (export "f") (result i32) (i32.load (i32.const 0))))`
 
+	// handle(n) answers n to its first request.
+	requestGuest = `(module
+		(memory (export "memory") 1)
+		(func (export "handle") (param $n i32) (result i32)
+			(i32.store (i32.const 1024) (i32.add (i32.load (i32.const 1024)) (i32.const 1)))
+			(i32.mul (local.get $n) (i32.load (i32.const 1024)))))`
+
+	// plainCommandGuest has a command's form, and prints into its memory.
+	plainCommandGuest = `(module
+		(memory (export "memory") 1)
+		(data (i32.const 32) "hello, wasi\n")
+		(func (export "_start") (memory.copy (i32.const 64) (i32.const 32) (i32.const 12))))`
+
 	twoHostsGuest = `(module
 		(import "env" "f" (func $f (param i32) (result i32)))
 		(import "env" "g" (func $g (param i32) (result i32)))

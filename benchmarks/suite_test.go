@@ -116,6 +116,17 @@ func readProgram(tb testing.TB, p program) []byte {
 	return wasm
 }
 
+func rivalOf(tb testing.TB, name string) rival {
+	tb.Helper()
+	for _, r := range runtimes() {
+		if r.name == name {
+			return r
+		}
+	}
+	tb.Fatalf("no runtime %q", name)
+	return rival{}
+}
+
 // answers are what the first rival to run a program computed.
 var answers sync.Map
 

@@ -30,6 +30,14 @@ func BenchmarkWASI(b *testing.B) {
 		}
 		reportCall(b, rounds*roundCalls)
 	})
+	eachPlainStart(b, func(b *testing.B, m module) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := runPlain(m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	eachStart(b, func(b *testing.B, m module) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -71,6 +79,11 @@ func TestWASI(t *testing.T) {
 	})
 	eachClock(t, func(t *testing.T, c wasiClock, read function) {
 		if err := c.rounds(2, read); err != nil {
+			t.Fatal(err)
+		}
+	})
+	eachPlainStart(t, func(t *testing.T, m module) {
+		if err := runPlain(m); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -121,6 +134,20 @@ func eachClock[T runner[T]](t T, f func(t T, c wasiClock, read function)) {
 			f(t, c, export(t, settle(t, r, world{}, wasm), "clocks"))
 		})
 	}
+}
+
+// eachPlainStart is what the start of a command is compared with: a module that imports nothing.
+func eachPlainStart[T runner[T]](t T, f func(t T, m module)) {
+	wasm := binary(t, plainCommandGuest)
+	eachRival(t, takingWriters(compilers()), "start_plain", func(t T, r rival) { f(t, compile(t, open(t, r, nil), wasm)) })
+}
+
+func runPlain(m module) error {
+	i, err := m.instantiate()
+	if err != nil {
+		return err
+	}
+	return errors.Join(i.start(), i.close())
 }
 
 func eachStart[T runner[T]](t T, f func(t T, m module)) {

@@ -139,7 +139,7 @@ func (i *wasmerInstance) function(name string) (function, error) {
 	if err != nil {
 		return nil, err
 	}
-	stack := make([]uint64, 2)
+	stack := make([]uint64, maxArgs)
 	return func(args ...int32) (uint64, error) {
 		for k, arg := range args {
 			stack[k] = uint64(uint32(arg))
@@ -184,6 +184,12 @@ func (i *wasmerInstance) sumForms() ([]callForm, error) {
 			err := fn.CallRaw(ctx, stack)
 			return int32(stack[0]), err
 		}},
+	}, nil
+}
+
+func (i *wasmerInstance) greeter() (func(string) (string, error), error) {
+	return func(name string) (string, error) {
+		return i.CallString(context.Background(), "greet", name, true)
 	}, nil
 }
 

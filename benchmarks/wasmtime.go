@@ -1,11 +1,13 @@
 package benchmarks
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/bytecodealliance/wasmtime-go/v39"
 )
@@ -179,7 +181,7 @@ func (i *wasmtimeInstance) function(name string) (function, error) {
 	if err != nil {
 		return nil, err
 	}
-	boxed := make([]any, 0, 2)
+	boxed := make([]any, 0, maxArgs)
 	return func(args ...int32) (uint64, error) {
 		boxed = boxed[:0]
 		for _, arg := range args {
@@ -220,6 +222,39 @@ func (i *wasmtimeInstance) sumForms() ([]callForm, error) {
 		}
 		return result.(int32), nil
 	}}}, nil
+}
+
+func (i *wasmtimeInstance) greeter() (func(string) (string, error), error) {
+	allocate, errA := i.export("allocate")
+	deallocate, errD := i.export("deallocate")
+	greet, errG := i.export("greet")
+	if err := errors.Join(errA, errD, errG); err != nil {
+		return nil, err
+	}
+	memory := i.instance.GetExport(i.store, "memory").Memory()
+	return func(name string) (string, error) {
+		size := int32(len(name) + 1)
+		ptr, err := allocate.Call(i.store, size)
+		if err != nil {
+			return "", err
+		}
+		at := ptr.(int32)
+		copy(memory.UnsafeData(i.store)[at:at+size], name+"\x00")
+		out, err := greet.Call(i.store, at)
+		if err != nil {
+			return "", err
+		}
+		text := memory.UnsafeData(i.store)[out.(int32):]
+		end := bytes.IndexByte(text, 0)
+		if end < 0 {
+			return "", errors.New("what it said has no end")
+		}
+		said := string(text[:end])
+		runtime.KeepAlive(i)
+		_, err = deallocate.Call(i.store, at, size)
+		_, errOut := deallocate.Call(i.store, out, int32(end+1))
+		return said, errors.Join(err, errOut)
+	}, nil
 }
 
 func (i *wasmtimeInstance) start() error {

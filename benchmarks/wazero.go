@@ -1,6 +1,7 @@
 package benchmarks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,7 +151,7 @@ func (i wazeroInstance) function(name string) (function, error) {
 	if err != nil {
 		return nil, err
 	}
-	stack := make([]uint64, 2)
+	stack := make([]uint64, maxArgs)
 	return func(args ...int32) (uint64, error) {
 		for k, arg := range args {
 			stack[k] = api.EncodeI32(arg)
@@ -181,6 +182,39 @@ func (i wazeroInstance) sumForms() ([]callForm, error) {
 			return api.DecodeI32(stack[0]), err
 		}},
 	}, nil
+}
+
+func (i wazeroInstance) greeter() (func(string) (string, error), error) {
+	ctx, memory := context.Background(), i.Memory()
+	allocate, errA := i.export("allocate")
+	deallocate, errD := i.export("deallocate")
+	greet, errG := i.export("greet")
+	stack := make([]uint64, 2)
+	return func(name string) (string, error) {
+		size := uint64(len(name) + 1)
+		stack[0] = size
+		if err := allocate.CallWithStack(ctx, stack); err != nil {
+			return "", err
+		}
+		ptr := stack[0]
+		if !memory.WriteString(uint32(ptr), name) || !memory.WriteByte(uint32(ptr+size-1), 0) {
+			return "", errors.New("no room for the name")
+		}
+		if err := greet.CallWithStack(ctx, stack); err != nil {
+			return "", err
+		}
+		out := stack[0]
+		text, _ := memory.Read(uint32(out), memory.Size()-uint32(out))
+		end := bytes.IndexByte(text, 0)
+		if end < 0 {
+			return "", errors.New("what it said has no end")
+		}
+		said := string(text[:end])
+		stack[0], stack[1] = ptr, size
+		err := deallocate.CallWithStack(ctx, stack)
+		stack[0], stack[1] = out, uint64(end+1)
+		return said, errors.Join(err, deallocate.CallWithStack(ctx, stack))
+	}, errors.Join(errA, errD, errG)
 }
 
 func (i wazeroInstance) start() error {

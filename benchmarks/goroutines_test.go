@@ -1,0 +1,105 @@
+package benchmarks
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// BenchmarkGoroutines has goroutines share the work, on all cores, and reports the time in all by operation: half of it with
+// two goroutines on two cores. Each has an instance of its own, of the same module.
+func BenchmarkGoroutines(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU()))
+	for _, row := range shared {
+		wasm := binary(b, row.wat)
+		for _, goroutines := range goroutineCounts() {
+			against(b, compilers(), fmt.Sprintf("%s_%d", row.name, goroutines), func(b *testing.B, r rival) {
+				work := workers(b, compile(b, open(b, r, nil), wasm), goroutines, row.prepare)
+				share := shareOf(b, work[0])
+				for b.Loop() {
+					if err := together(work, share); err != nil {
+						b.Fatal(err)
+					}
+				}
+				perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+				b.ReportMetric(perOp/float64(share*goroutines), "ns/call")
+			})
+		}
+	}
+}
+
+func goroutineCounts() []int {
+	counts := []int{1, 2, runtime.NumCPU(), 4 * runtime.NumCPU()}
+	slices.Sort(counts)
+	return slices.Compact(counts)
+}
+
+// shared is the work that goroutines share: an operation, once it is prepared.
+var shared = []struct {
+	name, wat string
+	prepare   func(testing.TB, module) func() error
+}{
+	{"calls", parametersGuest(2), func(tb testing.TB, m module) func() error {
+		add, args := export(tb, instantiate(tb, m), "add"), []int32{5, 37}
+		return func() error {
+			_, err := add(args...)
+			return err
+		}
+	}},
+	{"instantiate", memoryGuest, func(_ testing.TB, m module) func() error {
+		return func() error { return makeAndClose(m) }
+	}},
+}
+
+func workers(tb testing.TB, m module, n int, prepare func(testing.TB, module) func() error) (work []func() error) {
+	for range n {
+		work = append(work, prepare(tb, m))
+	}
+	return work
+}
+
+// shareOf is how much a goroutine does between two looks at the clock: some milliseconds, beside which its start does not count.
+func shareOf(tb testing.TB, operation func() error) int {
+	tb.Helper()
+	const sample, least = 200, 5 * time.Millisecond
+	start := time.Now()
+	for range sample {
+		if err := operation(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return max(int(sample*least/max(time.Since(start), 1)), sample)
+}
+
+// together does the share in each goroutine, and waits for all of them.
+func together(work []func() error, share int) error {
+	failed := make([]error, len(work))
+	var all sync.WaitGroup
+	for i, operation := range work {
+		all.Go(func() {
+			for range share {
+				if failed[i] = operation(); failed[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// TestGoroutinesShareWork proves that the rivals' modules serve several goroutines at once.
+func TestGoroutinesShareWork(t *testing.T) {
+	for _, row := range shared {
+		wasm := binary(t, row.wat)
+		eachRival(t, compilers(), row.name, func(t *testing.T, r rival) {
+			if err := together(workers(t, compile(t, open(t, r, nil), wasm), 8, row.prepare), 50); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
