@@ -13,19 +13,30 @@ import (
 
 type options struct {
 	pattern string
-	count   int
-	time    string
-	short   bool
+	// count is the number of passes, and long how many of them have the rows of longRows, too.
+	count, long int
+	time        string
+	short       bool
 }
 
+// longRows are those of which an operation takes seconds, or what it needs takes seconds to make. A pass with them takes five
+// times as long as one without, and they vary the least.
+const longRows = "^BenchmarkThroughput$|^BenchmarkWarmStart$|^Benchmark(Compute|EndToEnd)$/.*/^snappy_compress$|" +
+	"^BenchmarkWASI$/.*/^(copyfile|echo|ls|cat)$|^BenchmarkMemorySize$/.*/_(256MiB|1GiB)$|^BenchmarkModuleSize$/.*/_10000$"
+
+func (o options) longPasses() int { return min(o.long, o.count) }
+
 // args are the flags of one pass.
-func (o options) args() []string {
+func (o options) args(long bool) []string {
 	args := []string{
 		"-test.run=^$", "-test.bench=" + o.pattern, "-test.benchmem", "-test.cpu=1",
 		"-test.count=1", "-test.benchtime=" + o.time, "-test.timeout=0",
 	}
 	if o.short {
 		args = append(args, "-test.short")
+	}
+	if !long {
+		args = append(args, "-test.skip="+longRows)
 	}
 	return args
 }
@@ -57,8 +68,9 @@ func runPasses(folder string, o options) (printed []byte, failed error) {
 
 	var buffer bytes.Buffer
 	for n := range o.count {
+		long := n < o.longPasses()
 		fmt.Fprintf(os.Stderr, "pass %d of %d\n", n+1, o.count)
-		pass := exec.Command(binary, o.args()...)
+		pass := exec.Command(binary, o.args(long)...)
 		pass.Dir, pass.Stderr = folder, os.Stderr
 		pass.Stdout = io.MultiWriter(&buffer, os.Stderr)
 		if err := pass.Run(); err != nil {

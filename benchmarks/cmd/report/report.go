@@ -12,6 +12,8 @@ import (
 const (
 	perOp       = "ns/op"
 	perHostCall = "ns/hostcall"
+	perCall     = "ns/call"
+	perInstance = "bytes/instance"
 	allocsPerOp = "allocs/op"
 	wasmBytes   = "wasm-bytes"
 	megabytes   = "MB/s"
@@ -63,7 +65,10 @@ var groups = []group{
 		about: "Make an engine and an instance of Go's compiler, which was compiled before: from the engine's cache, or from a " +
 			"file; until its first instruction can run, or to the end of its shortest run.",
 	},
-	{name: "Instantiate", about: "Make and close an instance of a compiled module.", row: "module", unit: perOp, references: toRivals},
+	{
+		name: "Instantiate", row: "module", unit: perOp, references: toRivals,
+		about: "Make and close an instance of a compiled module.",
+	},
 	{name: "Call", about: "`sum(5, 37)` in each form of the API.", row: "form", unit: perOp, references: toYardstick},
 	{
 		name: "HostCall", about: "A Go function that a guest calls. Allocations are those of 1000 calls.", row: "form",
@@ -72,8 +77,34 @@ var groups = []group{
 	{
 		name: "WASI", row: "row", unit: perHostCall, references: toNative,
 		about: "`fd_write` of 12 bytes and the clocks: one call, allocations those of 1,000,000. `start`: from the instance " +
-			"of a command to its end. Then commands that work on files in memory.",
+			"of a command to its end; `start_plain` is a module that imports nothing. Then commands that work on files in memory.",
 	},
+	{
+		name: "Programs", row: "program", unit: perOp, references: toRivals,
+		about: "`greet`: a string in, a string out. `chatty`: an instance that calls the host 1,000,000 times. `requests`: 100,000 " +
+			"requests, each by an instance of its own (10,000 with `-short`).",
+	},
+	{
+		name: "Resident", row: "instance", unit: perInstance, references: toRivals,
+		about: "Memory that the process has more for each idle instance that lives.",
+	},
+	{
+		name: "Goroutines", row: "operation, goroutines", unit: perCall, references: toRivals,
+		about: "Goroutines, each with instances of its own, share the work on all cores: time in all, by operation.",
+	},
+	{name: "Parameters", row: "parameters", unit: perOp, references: toRivals, about: "A call in the fastest form, by number of parameters."},
+	{
+		name: "MemorySize", row: "memory", unit: perOp, references: toRivals,
+		about: "Make and close an instance with that much initialised data, or with a memory of that size of which it writes to each page of 4 KiB.",
+	},
+	{
+		name: "ModuleSize", row: "operation, functions", unit: perOp, references: toRivals,
+		about: "Compile and close a module with so many functions; make and close an instance of it.",
+	},
+}
+
+func groupOf(name string) group {
+	return groups[slices.IndexFunc(groups, func(g group) bool { return g.name == name })]
 }
 
 // unitOf is the group's unit where that was measured, else the time of an operation.
@@ -107,8 +138,9 @@ func writeMethod(w io.Writer, about machine, o options, r results) {
 		{"Go", about.goVersion},
 		{"rivals", fmt.Sprintf("go-ext-wasm %s, wazero %s, wasmtime-go %s", about.library, about.wazero, about.wasmtime)},
 		{"native", about.cCompilers},
-		{"method", fmt.Sprintf("medians over all passes, of which there were %d; spread = (slowest - fastest) / median", o.count)},
-		{"each pass", "`" + strings.Join(o.args(), " ") + "`"},
+		{"method", fmt.Sprintf("medians over all passes, of which there were %d, or %d for what takes long; spread = (slowest - fastest) / median",
+			o.count, o.longPasses())},
+		{"each pass", "`" + strings.Join(o.args(true), " ") + "`"},
 		{"ratios", "columns that begin with / are this row's time in that of the same row there: below 1 is faster"},
 	} {
 		fmt.Fprintf(w, "- %s: %s\n", item[0], item[1])
@@ -147,7 +179,11 @@ func writeGroup(w io.Writer, g group, r results) {
 		unit := g.unitOf(k, r)
 		median, _ := r.median(k, unit)
 		allocs, _ := r.median(k, allocsPerOp)
-		row := []string{k.row, k.runtime, duration(median), percent(r, k, unit), count(allocs)}
+		format := duration
+		if unit == perInstance {
+			format = size
+		}
+		row := []string{k.row, k.runtime, format(median), percent(r, k, unit), count(allocs)}
 		if g.rated {
 			rate, _ := r.median(k, megabytes)
 			row = append(row, fmt.Sprintf("%.2f", rate))
@@ -201,4 +237,14 @@ func duration(ns float64) string {
 		return fmt.Sprintf("%.3g ms", ns/1e6)
 	}
 	return fmt.Sprintf("%.3g s", ns/1e9)
+}
+
+func size(bytes float64) string {
+	switch {
+	case bytes < 1<<10:
+		return fmt.Sprintf("%.3g B", bytes)
+	case bytes < 1<<20:
+		return fmt.Sprintf("%.3g KiB", bytes/(1<<10))
+	}
+	return fmt.Sprintf("%.3g MiB", bytes/(1<<20))
 }

@@ -12,8 +12,35 @@ type target struct {
 	what    string
 	limit   float64
 	atLeast bool // the limit is a lower one
-	format  func(float64) string
+	unit    unit
 	measure func(results) (float64, bool)
+}
+
+// A unit is that of a target.
+type unit string
+
+const (
+	times       unit = "x"
+	nanoseconds unit = "ns"
+	allocations unit = "allocs"
+)
+
+func (u unit) format(value float64) string {
+	switch u {
+	case times:
+		return brief(value)
+	case nanoseconds:
+		return duration(value)
+	}
+	return count(value)
+}
+
+// brief has two digits, or three places where that says more.
+func brief(ratio float64) string {
+	if ratio < 0.1 {
+		return fmt.Sprintf("%.3f x", ratio)
+	}
+	return fmt.Sprintf("%.2f x", ratio)
 }
 
 const (
@@ -39,18 +66,18 @@ func targets() []target {
 	list = append(list,
 		target{"compute, geometric mean of all programs: speed Cranelift / wazero", 1.5, true, times, meanSpeed(cranelift, wazero, four)},
 		target{"CallRaw / EmptyCgoCall", 2.7, false, times, ratioOf(key{"Call", cranelift, "CallRaw"}, yardstick)},
-		target{"CallRaw: allocations", 0, false, count, medianOf(key{"Call", cranelift, "CallRaw"}, allocsPerOp)},
-		target{"typed call: allocations", 0, false, count, medianOf(key{"Call", cranelift, "Typed"}, allocsPerOp)},
-		target{"Exports[\"sum\"](5, 37)", 250, false, duration, medianOf(key{"Call", cranelift, "Exports"}, perOp)},
+		target{"CallRaw: allocations", 0, false, allocations, medianOf(key{"Call", cranelift, "CallRaw"}, allocsPerOp)},
+		target{"typed call: allocations", 0, false, allocations, medianOf(key{"Call", cranelift, "Typed"}, allocsPerOp)},
+		target{"Exports[\"sum\"](5, 37)", 250, false, nanoseconds, medianOf(key{"Call", cranelift, "Exports"}, perOp)},
 	)
 	for _, form := range []string{"Func", "FuncWithCaller"} {
 		list = append(list, target{
-			"host call, " + form, 100, false, duration,
+			"host call, " + form, 100, false, nanoseconds,
 			medianOf(key{"HostCall", cranelift, form}, perHostCall),
 		})
 	}
 	list = append(list, target{
-		"instantiate and close, one page of memory", 15_000, false, duration,
+		"instantiate and close, one page of memory", 15_000, false, nanoseconds,
 		medianOf(key{"Instantiate", cranelift, "one_page"}, perOp),
 	})
 	for _, program := range four[2:] {
@@ -59,7 +86,7 @@ func targets() []target {
 			ratioOf(key{"Compile", wazero, program}, key{"Compile", singlepass, program}),
 		})
 	}
-	return slices.Concat(list, wasiTargets(), llvmTargets(), throughputTargets(), warmTargets())
+	return slices.Concat(list, borderTargets(), wasiTargets(), llvmTargets(), throughputTargets(), warmTargets())
 }
 
 func wasiTargets() []target {
@@ -86,8 +113,6 @@ func wasiTargets() []target {
 	}
 	return list
 }
-
-func times(ratio float64) string { return fmt.Sprintf("%.2f x", ratio) }
 
 func count(n float64) string { return fmt.Sprintf("%.0f", n) }
 
@@ -150,15 +175,19 @@ func throughputTargets() []target {
 func warmTargets() []target {
 	ready := func(runtime string) key { return key{"WarmStart", runtime, "cache_ready"} }
 	return []target{
-		{"warm start from the cache", 60e6, false, duration, medianOf(ready(cranelift), perOp)},
+		{"warm start from the cache", 60e6, false, nanoseconds, medianOf(ready(cranelift), perOp)},
 		{"warm start from the cache: time Cranelift / wazero", 0.5, false, times, ratioOf(ready(cranelift), ready(wazero))},
 		{"warm start from the cache: time Cranelift / wasmtime", 0.5, false, times, ratioOf(ready(cranelift), ready(wasmtime))},
 	}
 }
 
-// verdict compares the number itself, not its rounded form.
+// met compares the number itself, not its rounded form.
+func (t target) met(value float64) bool {
+	return value == t.limit || (value > t.limit) == t.atLeast
+}
+
 func (t target) verdict(value float64) string {
-	if value == t.limit || (value > t.limit) == t.atLeast {
+	if t.met(value) {
 		return "met"
 	}
 	return "**not met**"
@@ -169,7 +198,7 @@ func writeTargets(w io.Writer, r results) {
 	for _, t := range targets() {
 		measured, verdict := "", "not measured"
 		if value, ok := t.measure(r); ok {
-			measured, verdict = t.format(value), t.verdict(value)
+			measured, verdict = t.unit.format(value), t.verdict(value)
 		}
 		rows = append(rows, []string{t.what, t.goal(), measured, verdict})
 	}
@@ -182,5 +211,5 @@ func (t target) goal() string {
 	if t.atLeast {
 		sign = ">="
 	}
-	return sign + " " + t.format(t.limit)
+	return sign + " " + t.unit.format(t.limit)
 }
