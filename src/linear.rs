@@ -14,6 +14,7 @@ use crate::region::Chunk;
 use crate::resource::explain;
 use crate::statistics;
 use std::cell::UnsafeCell;
+use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,7 +121,7 @@ impl GuestMemory {
     }
 
     /// Makes room for `len` bytes, in another place if need be.
-    fn make_room(&mut self, len: usize) -> std::io::Result<()> {
+    fn make_room(&mut self, len: usize) -> io::Result<()> {
         let used = self.pages.bytes().0;
         let most = self.most().bytes().0;
         match &mut self.place {
@@ -132,7 +133,7 @@ impl GuestMemory {
                 }
                 // It may have a slice of the memory, as those of WASI have.
                 let keep = Call::in_host_function();
-                self.latch.alone(|| {
+                let moved = self.latch.alone(|| {
                     let before = chunk.relocate(used, len, most, keep)?;
                     unsafe { self.definition.as_ptr().as_mut() }.base = chunk.base as *mut u8;
                     match keep {
@@ -143,7 +144,8 @@ impl GuestMemory {
                         }
                     }
                     Ok(())
-                })
+                });
+                moved.unwrap_or_else(|| Err(io::ErrorKind::ResourceBusy.into()))
             }
         }
     }
@@ -168,7 +170,7 @@ pub(crate) fn fitting(
 }
 
 #[cold]
-pub(crate) fn refused(length: usize, error: &std::io::Error) -> MemoryError {
+pub(crate) fn refused(length: usize, error: &io::Error) -> MemoryError {
     MemoryError::Region(format!(
         "cannot map {length} bytes for a memory: {}",
         explain(error, length)

@@ -73,8 +73,9 @@ pub unsafe extern "C" fn wasmergo_memory_new(
 }
 
 /// The memory's definition; null if `memory` is none. `latch` gets, of a bounded memory, the word in which accesses from
-/// outside of calls count themselves, so that it does not move meanwhile (see `WASMERGO_LATCH_MOVING`), which lives as long as
-/// the store; null for others, which never move.
+/// outside of calls count themselves, so that it does not move meanwhile (see `WASMERGO_LATCH_MOVING`), and after it that in
+/// which views do, during an access, so that it does not move until they end; both live as long as the store. It gets null for
+/// others, which never move.
 ///
 /// # Safety
 /// `latch` is valid.

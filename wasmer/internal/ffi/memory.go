@@ -37,7 +37,7 @@ func (d *MemoryDefinition) Show() error {
 }
 
 // Latch keeps a memory in place while it is held.
-type Latch struct{ state atomic.Uint64 }
+type Latch struct{ state, views atomic.Uint64 }
 
 // Enter waits for a move under way. Leave must follow soon: it is waited for.
 func (l *Latch) Enter() {
@@ -51,6 +51,12 @@ func (l *Latch) Enter() {
 
 // Leave ends what Enter began.
 func (l *Latch) Leave() { l.state.Add(^uint64(0)) }
+
+// BeginView keeps the memory in place until EndView, between an Enter and its Leave. A growth that had to move it is refused.
+func (l *Latch) BeginView() { l.views.Add(1) }
+
+// EndView ends what BeginView began.
+func (l *Latch) EndView() { l.views.Add(^uint64(0)) }
 
 // Moves counts the moves that began or ended.
 func (l *Latch) Moves() uint64 { return l.state.Load() / C.WASMERGO_LATCH_MOVING }

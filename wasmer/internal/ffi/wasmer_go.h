@@ -954,8 +954,9 @@ wasmergo_bytes wasmergo_memory_new(const wasmergo_store *store,
 
 /*
  The memory's definition; null if `memory` is none. `latch` gets, of a bounded memory, the word in which accesses from
- outside of calls count themselves, so that it does not move meanwhile (see `WASMERGO_LATCH_MOVING`), which lives as long as
- the store; null for others, which never move.
+ outside of calls count themselves, so that it does not move meanwhile (see `WASMERGO_LATCH_MOVING`), and after it that in
+ which views do, during an access, so that it does not move until they end; both live as long as the store. It gets null for
+ others, which never move.
 
  # Safety
  `latch` is valid.
