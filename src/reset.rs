@@ -5,6 +5,7 @@ use crate::image::Image;
 use crate::linear::{GuestMemory, Place, fitting, refused};
 use crate::memory_stats;
 use crate::region::Chunk;
+use std::io::ErrorKind;
 use std::mem::replace;
 use std::sync::Arc;
 use wasmer_types::{MemoryError, Pages};
@@ -50,14 +51,17 @@ impl GuestMemory {
                 Ok(())
             }
             Some(Place::Reserved(place)) => place.show(used, image),
-            Some(Place::Bounded(place, _)) => self.latch.alone(|| {
-                if !shown {
-                    return place.show(used, image);
-                }
-                replace(place, Chunk::take(used, image)?).release(used);
-                definition.base = place.base as *mut u8;
-                Ok(())
-            }),
+            Some(Place::Bounded(place, _)) => {
+                let turned = self.latch.alone(|| {
+                    if !shown {
+                        return place.show(used, image);
+                    }
+                    replace(place, Chunk::take(used, image)?).release(used);
+                    definition.base = place.base as *mut u8;
+                    Ok(())
+                });
+                turned.unwrap_or_else(|| Err(ErrorKind::ResourceBusy.into()))
+            }
             None => Ok(()),
         }
         .map_err(|error| refused(used, &error))

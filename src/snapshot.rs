@@ -2,10 +2,10 @@
 //! Functions are named by their index in the module; what has no such name cannot be captured.
 
 use crate::bytes::{borrow, wasmergo_bytes};
+use crate::digest::DIGEST;
 use crate::error::{Error, wasmergo_error_kind};
 use crate::function::{WASMERGO_FAILED, WASMERGO_OK};
 use crate::guard::{fallible, guard, infallible};
-use crate::header::DIGEST;
 use crate::image::Image;
 use crate::instance::wasmergo_instance;
 use crate::meter::CELLS;

@@ -7,8 +7,8 @@
 //! is little-endian.
 
 use crate::bytes::Encoder;
+use crate::digest::DIGEST;
 use crate::error::{Error, wasmergo_error_kind};
-use crate::header::DIGEST;
 use crate::image::{Image, PAGE, written};
 use crate::resource::has_room;
 use crate::snapshot::{Snapshot, Value, unusable};

@@ -170,9 +170,10 @@ enum wasmergo_error_kind
    Bytes are no snapshot of the module.
    */
   WASMERGO_ERROR_KIND_SNAPSHOT = 14,
+  /*
    A native function has failed, with its message.
    */
-  WASMERGO_ERROR_KIND_NATIVE = 13,
+  WASMERGO_ERROR_KIND_NATIVE = 15,
 };
 #if __STDC_VERSION__ >= 202311L
 typedef enum wasmergo_error_kind wasmergo_error_kind;
