@@ -41,11 +41,13 @@ pub(crate) struct Image {
 enum Contents {
     #[cfg(target_os = "linux")]
     File(crate::sealed::File),
+    #[allow(dead_code)]
     Bytes(Box<[u8]>),
 }
 
 impl Image {
-    /// The picture of a memory that begins with these bytes, whole pages of 4 KiB.
+    /// The picture of a memory that begins with these bytes.
+    #[allow(dead_code)] // until snapshots use it
     pub fn new(bytes: &[u8]) -> Arc<Self> {
         let parts = written(bytes);
         Self::of_parts(&parts).unwrap_or_else(|| {

@@ -8,12 +8,13 @@ use crate::r#extern::{Item, wasmergo_extern};
 use crate::function::{enter, run};
 use crate::guard::{fallible, guard};
 use crate::host::{HostFunction, wasmergo_import};
+use crate::linear::GuestMemory;
 use crate::link::{State, link};
 use crate::module::{Compiled, wasmergo_module};
 use crate::state::State as Kept;
 use crate::statistics::Statistics;
 use crate::store::wasmergo_store;
-use crate::{externref, first_memory, stack, thread};
+use crate::{externref, first_memory, initial, stack, thread};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::HashSet;
 use std::ptr;
@@ -22,11 +23,10 @@ use wasmer_compiler::ArtifactCreate;
 use wasmer_types::entity::EntityRef;
 use wasmer_types::{
     DataIndex, DataInitializerLike, DataInitializerLocationLike, ElemIndex, ExportIndex,
-    FunctionIndex, GlobalIndex, InitExpr, InitExprOp, RawValue, TrapCode,
+    FunctionIndex, GlobalIndex, InitExpr, MemoryIndex, RawValue, TrapCode,
 };
 use wasmer_vm::{
-    LinearMemory, StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExtern, VMFunctionContext,
-    VMInstance,
+    StoreObjects, Trap, VMCallerCheckedAnyfunc, VMExtern, VMFunctionContext, VMInstance,
 };
 
 /// An instance. Owned by its store and freed with it: there is nothing to delete.
@@ -222,17 +222,27 @@ impl wasmergo_instance {
     pub(crate) unsafe fn initialize(&self) -> Result<(), Error> {
         let instance = unsafe { &mut *self.instance.get() };
         let initialized = unsafe { instance.finish_instantiation(&stack::VM_CONFIG, None, &[]) };
-        self.initialize_elements()?;
-        initialized?;
-        for data in self.module.artifact.data_initializers() {
+        let elements = self
+            .initialize_elements()
+            .and(initialized.map_err(Error::from));
+        let (info, initial) = (self.module.info(), &self.module.tunables.initial);
+        if elements.is_err() {
+            // Others may have references to its functions by now, and it has no data yet.
+            for memory in initial.memories() {
+                let memory = self.memory(info.memory_index(memory))?;
+                unsafe { memory.reset(None, memory.pages)? };
+            }
+            return elements;
+        }
+        for (number, data) in self.module.artifact.data_initializers().enumerate() {
             let location = data.location();
+            let index = first_memory::index(info, location.memory_index());
+            let memory = self.memory(index)?;
+            if initial.has(number) && memory.image.is_some() && !info.is_imported_memory(index) {
+                continue;
+            }
             let offset = self.constant(&location.offset_expr())?;
-            let memory = first_memory::index(self.module.info(), location.memory_index());
-            let memory = ExportIndex::Memory(memory);
-            let VMExtern::Memory(memory) = instance.lookup_by_declaration(memory) else {
-                return Err(Error::new(wasmergo_error_kind::Internal, "not a memory"));
-            };
-            let memory = unsafe { memory.get(self.objects()).vmmemory().as_ref() };
+            let memory = unsafe { memory.definition.as_ptr().as_ref() };
             let bytes: &[u8] = data.data();
             let end = (offset as usize).checked_add(bytes.len());
             if end.is_none_or(|end| end > memory.current_length) {
@@ -244,33 +254,19 @@ impl wasmergo_instance {
         Ok(())
     }
 
+    #[allow(clippy::mut_from_ref)] // the store's holder is the only one
+    fn memory(&self, index: MemoryIndex) -> Result<&mut GuestMemory, Error> {
+        let instance = unsafe { &mut *self.instance.get() };
+        match instance.lookup_by_declaration(ExportIndex::Memory(index)) {
+            VMExtern::Memory(handle) => Ok(GuestMemory::of(handle.get_mut(self.objects()))),
+            _ => Err(Error::new(wasmergo_error_kind::Internal, "not a memory")),
+        }
+    }
+
     /// Evaluates a constant expression of type i32.
     pub(crate) fn constant(&self, expression: &InitExpr) -> Result<u32, Error> {
         let malformed = || Error::new(wasmergo_error_kind::Internal, "not a constant expression");
-        let mut values: Vec<i32> = Vec::new();
-        for operation in expression.ops() {
-            let operator: fn(i32, i32) -> i32 = match operation {
-                InitExprOp::I32Const(value) => {
-                    values.push(*value);
-                    continue;
-                }
-                InitExprOp::GlobalGetI32(index) => {
-                    let value = self.global(*index).ok_or_else(malformed)?;
-                    values.push(unsafe { value.i32 });
-                    continue;
-                }
-                InitExprOp::I32Add => i32::wrapping_add,
-                InitExprOp::I32Sub => i32::wrapping_sub,
-                InitExprOp::I32Mul => i32::wrapping_mul,
-                _ => return Err(malformed()),
-            };
-            let (right, left) = (values.pop(), values.pop());
-            values.push(operator(
-                left.ok_or_else(malformed)?,
-                right.ok_or_else(malformed)?,
-            ));
-        }
-        values.pop().map(|value| value as u32).ok_or_else(malformed)
+        initial::evaluate(expression, |index| self.global(index)).ok_or_else(malformed)
     }
 
     pub(crate) fn global(&self, index: GlobalIndex) -> Option<RawValue> {

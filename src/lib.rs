@@ -53,8 +53,8 @@ mod global;
 mod guard;
 mod header;
 mod host;
-#[allow(dead_code)] // until instances and snapshots use it
 mod image;
+mod initial;
 mod inspect;
 mod instance;
 mod instruction;
@@ -92,7 +92,6 @@ mod resource;
 mod results;
 mod run;
 mod sample;
-#[allow(dead_code)]
 #[cfg(target_os = "linux")]
 mod sealed;
 mod section_reader;

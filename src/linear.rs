@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmer_types::{MemoryError, MemoryStyle, MemoryType, Pages};
 use wasmer_vm::{
-    ExpectedValue, LinearMemory, MaybeInstanceOwned, NotifyLocation, ThreadConditions,
+    ExpectedValue, LinearMemory, MaybeInstanceOwned, NotifyLocation, ThreadConditions, VMMemory,
     VMMemoryDefinition, WaiterError,
 };
 
@@ -118,6 +118,12 @@ impl GuestMemory {
                 None => MaybeInstanceOwned::Host(Box::new(UnsafeCell::new(definition))),
             },
         })
+    }
+
+    /// What a memory is: all are made by `tunables`.
+    pub fn of(memory: &mut VMMemory) -> &mut Self {
+        let made: *mut (dyn LinearMemory + Send + Sync) = &mut *memory.0;
+        unsafe { &mut *made.cast() }
     }
 
     /// Makes room for `len` bytes, in another place if need be.

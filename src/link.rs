@@ -31,6 +31,7 @@ pub(crate) unsafe fn link(
     let resolved = unsafe { resolve(store, module, imports)? };
     let externs: Vec<_> = resolved.iter().map(|(item, _)| clone(item)).collect();
     let objects = unsafe { &mut *store.objects.get() };
+    module.make_images();
     let mut instance = unsafe {
         module
             .artifact

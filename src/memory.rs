@@ -86,11 +86,9 @@ pub unsafe extern "C" fn wasmergo_memory_definition_of(
 ) -> *const wasmergo_memory_definition {
     guard(|| {
         let memory = get(memory)?;
-        // All memories are made by `tunables`.
-        let made: *const (dyn LinearMemory + Send + Sync) = &*memory.0;
         let word = match memory.style() {
             MemoryStyle::Static => ptr::null(),
-            MemoryStyle::Dynamic { .. } => unsafe { &*made.cast::<GuestMemory>() }.latch.address(),
+            MemoryStyle::Dynamic { .. } => GuestMemory::of(memory).latch.address(),
         };
         unsafe { latch.write(word) };
         Ok(memory.vmmemory().as_ptr().cast_const().cast())

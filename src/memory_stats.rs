@@ -1,7 +1,7 @@
 //! How many memories there are, and what they take.
 
 use crate::guard::infallible;
-use crate::resource;
+use crate::{image, resource};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -40,11 +40,15 @@ pub struct wasmergo_memory_stats {
     pub reserved: u64,
     /// Mappings of the process, which vm.max_map_count bounds; 0 where that cannot be seen. Counting them takes time.
     pub mappings: u64,
+    /// Images of which memories begin as copies, and their bytes, which no memory counts.
+    pub images: u64,
+    pub image_bytes: u64,
 }
 
 /// Tells about the memories of the process; `mappings` only if asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn wasmergo_memory_stats_now(mappings: bool) -> wasmergo_memory_stats {
+    let (images, image_bytes) = image::live();
     infallible(|| wasmergo_memory_stats {
         memories: LIVE.load(Ordering::Relaxed) as u64,
         accessible: ACCESSIBLE.load(Ordering::Relaxed) as u64,
@@ -54,5 +58,7 @@ pub extern "C" fn wasmergo_memory_stats_now(mappings: bool) -> wasmergo_memory_s
         } else {
             0
         },
+        images: images as u64,
+        image_bytes: image_bytes as u64,
     })
 }

@@ -2,6 +2,8 @@
 
 use crate::budget::Budget;
 use crate::engine::wasmergo_limits;
+use crate::image::Image;
+use crate::initial::Initial;
 use crate::linear::GuestMemory;
 use crate::resource::limits;
 use crate::table::{FixedTable, can_grow};
@@ -24,6 +26,7 @@ pub(crate) struct GuestTunables {
     table_elements: u32,
     tables: Vec<FixedTable>,
     budget: Option<Arc<Budget>>,
+    pub initial: Initial,
 }
 
 /// The code checks each access in full: behind a bounded memory lies another one.
@@ -43,6 +46,7 @@ impl GuestTunables {
             table_elements: limits.table_elements,
             tables,
             budget,
+            initial: Initial::default(),
         }
     }
 
@@ -53,6 +57,7 @@ impl GuestTunables {
             table_elements,
             tables: Vec::new(),
             budget: None,
+            initial: Initial::default(),
         }
     }
 
@@ -67,6 +72,7 @@ impl GuestTunables {
             table_elements: 0,
             tables: Vec::new(),
             budget,
+            initial: Initial::default(),
         }
     }
 
@@ -75,9 +81,10 @@ impl GuestTunables {
         ty: &MemoryType,
         style: &MemoryStyle,
         place: Option<NonNull<VMMemoryDefinition>>,
+        image: Option<&Arc<Image>>,
     ) -> Result<VMMemory, MemoryError> {
         let budget = self.budget.as_ref();
-        let memory = GuestMemory::new(ty, *style, self.memory_pages, budget, place, None)?;
+        let memory = GuestMemory::new(ty, *style, self.memory_pages, budget, place, image)?;
         Ok(VMMemory(Box::new(memory)))
     }
 
@@ -122,7 +129,7 @@ impl Tunables for GuestTunables {
         ty: &MemoryType,
         style: &MemoryStyle,
     ) -> Result<VMMemory, MemoryError> {
-        self.memory(ty, style, None)
+        self.memory(ty, style, None, None)
     }
 
     unsafe fn create_vm_memory(
@@ -131,7 +138,7 @@ impl Tunables for GuestTunables {
         style: &MemoryStyle,
         place: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
-        self.memory(ty, style, Some(place))
+        self.memory(ty, style, Some(place), None)
     }
 
     /// Memories that a middleware has added have no styles there.
@@ -144,8 +151,9 @@ impl Tunables for GuestTunables {
     ) -> Result<PrimaryMap<LocalMemoryIndex, InternalStoreHandle<VMMemory>>, LinkError> {
         let local = module.memories.values().skip(module.num_imported_memories);
         let mut memories = PrimaryMap::with_capacity(places.len());
-        for (ty, place) in local.zip(places) {
-            let memory = unsafe { self.create_vm_memory(ty, &self.memory_style(ty), *place) };
+        for (index, (ty, place)) in local.zip(places).enumerate() {
+            let image = self.initial.image(index);
+            let memory = self.memory(ty, &self.memory_style(ty), Some(*place), image);
             let memory = memory.map_err(|error| {
                 LinkError::Resource(format!("Failed to create memory: {error}"))
             })?;

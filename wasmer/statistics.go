@@ -133,6 +133,10 @@ type ProcessStats struct {
 	Memories      int64 `json:"memories"`
 	MemoryBytes   int64 `json:"memory_bytes"`
 	ReservedBytes int64 `json:"reserved_bytes"`
+	// Images are the initial contents that memories share until they write them: of modules with much data, as soon as they have
+	// a second instance. ImageBytes are their bytes, which MemoryBytes has too, for each memory.
+	Images     int64 `json:"images"`
+	ImageBytes int64 `json:"image_bytes"`
 	// Externs are the functions, memories, tables, globals and tags that the host has come by and that their stores keep.
 	Externs int64 `json:"externs"`
 	// ResidentBytes is the physical memory of the whole process; 0 where the system does not tell, which is all but Linux.
@@ -169,6 +173,7 @@ func Stats() ProcessStats {
 	stats := ProcessStats{
 		EngineStats: process.stats(),
 		Memories:    int64(memories.Memories), MemoryBytes: int64(memories.Accessible), ReservedBytes: int64(memories.Reserved),
+		Images: int64(memories.Images), ImageBytes: int64(memories.ImageBytes),
 		Externs: int64(live.Externs), ResidentBytes: residentBytes(),
 	}
 	stats.CodeModules, stats.CodeBytes = int64(live.Code.Modules), int64(live.Code.Bytes)

@@ -67,10 +67,15 @@ type MemoryStats struct {
 	Memories, Accessible, Reserved uint64
 	// Mappings counts those of the process; 0 where that is unknown, or was not asked for.
 	Mappings uint64
+	// Images counts those of which memories begin as copies, ImageBytes their bytes.
+	Images, ImageBytes uint64
 }
 
 // ReadMemoryStats tells how things are now. Counting mappings reads /proc/self/maps.
 func ReadMemoryStats(mappings bool) MemoryStats {
 	s := C.wasmergo_memory_stats_now(C.bool(mappings))
-	return MemoryStats{uint64(s.memories), uint64(s.accessible), uint64(s.reserved), uint64(s.mappings)}
+	return MemoryStats{
+		uint64(s.memories), uint64(s.accessible), uint64(s.reserved), uint64(s.mappings),
+		uint64(s.images), uint64(s.image_bytes),
+	}
 }

@@ -502,6 +502,11 @@ typedef struct {
    Mappings of the process, which vm.max_map_count bounds; 0 where that cannot be seen. Counting them takes time.
    */
   uint64_t mappings;
+  /*
+   Images of which memories begin as copies, and their bytes, which no memory counts.
+   */
+  uint64_t images;
+  uint64_t image_bytes;
 } wasmergo_memory_stats;
 
 /*
