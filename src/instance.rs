@@ -201,6 +201,11 @@ impl wasmergo_instance {
         }
     }
 
+    /// Whether nothing was made in its store since.
+    pub(crate) fn is_alone(&self) -> bool {
+        State::of(self.store()).same(&self.after)
+    }
+
     pub(crate) fn vm(&self) -> *mut VMInstance {
         self.instance.get()
     }

@@ -61,6 +61,7 @@ mod instruction;
 mod interrupt;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod interrupt_step;
+mod kept;
 mod latch;
 mod level;
 mod linear;

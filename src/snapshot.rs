@@ -12,7 +12,6 @@ use crate::meter::CELLS;
 use crate::module::{Compiled, wasmergo_module};
 use crate::names::{Names, can_refer};
 use crate::state::State;
-use crate::table::reference;
 use crate::types;
 use std::sync::Arc;
 use wasmer_types::entity::EntityRef;
@@ -51,7 +50,7 @@ pub struct wasmergo_snapshot {
 
 /// What cannot be captured, a reason a line.
 #[derive(Default)]
-struct Reasons {
+pub(crate) struct Reasons {
     lines: Vec<String>,
     more: usize,
 }
@@ -59,14 +58,14 @@ struct Reasons {
 impl Reasons {
     const MOST: usize = 20;
 
-    fn add(&mut self, reason: impl FnOnce() -> String) {
+    pub fn add(&mut self, reason: impl FnOnce() -> String) {
         match self.lines.len() < Self::MOST {
             true => self.lines.push(reason()),
             false => self.more += 1,
         }
     }
 
-    fn result(mut self) -> Result<(), Error> {
+    pub fn result(mut self) -> Result<(), Error> {
         if self.lines.is_empty() {
             return Ok(());
         }
@@ -123,7 +122,7 @@ impl Snapshot {
             (ty, value)
         });
         let constants = constants.collect();
-        let state = State::of(instance);
+        let state = State::of(instance, false);
         let imported = imported_globals(&instance.module);
         let globals = own_globals(&instance.module).zip(&state.globals);
         let globals = globals.enumerate().map(|(index, (ty, bits))| {
@@ -280,7 +279,7 @@ fn is_reference(ty: Type) -> bool {
 }
 
 /// What the module shares with others by importing it.
-fn shared(module: &Compiled, reasons: &mut Reasons) {
+pub(crate) fn shared(module: &Compiled, reasons: &mut Reasons) {
     let info: &ModuleInfo = module.info();
     let own_first = crate::first_memory::imported(info);
     let memories = own_first.map_or(info.num_imported_memories, |count| count as usize);
@@ -358,59 +357,6 @@ pub unsafe extern "C" fn wasmergo_instance_restore(
             WASMERGO_FAILED
         }
     }
-}
-
-/// Keeps the present state for resets.
-///
-/// # Safety
-/// The caller holds the store, and none of its code runs.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wasmergo_instance_keep(instance: &wasmergo_instance) -> wasmergo_bytes {
-    fallible(|| {
-        let mut reasons = Reasons::default();
-        shared(&instance.module, &mut reasons);
-        let references = instance.own_globals().any(|(ty, cell)| {
-            let host = matches!(ty, Type::ExternRef | Type::ExceptionRef);
-            host && crate::state::masked(ty, unsafe { cell.as_ref() }.val) != 0
-        });
-        let mut tables = instance.own_tables();
-        let references = references
-            || tables.any(|(_, table)| {
-                let all = 0..table.get_runtime_size();
-                table.ty().ty == Type::ExternRef
-                    && all
-                        .into_iter()
-                        .any(|at| table.get(at).map(reference) != Some(0))
-            });
-        if references {
-            reasons.add(|| "it holds references to values of the host, or exceptions".into());
-        }
-        reasons.result()?;
-        let state = State::of(instance);
-        instance.kept.replace(Some(Box::new(state)));
-        Ok(())
-    })
-}
-
-/// Puts the instance back to the state that was kept, else to what an instance of the module begins with, without its start
-/// function. If that fails, other than with an error of kind `State`, it is in no state to be used.
-///
-/// # Safety
-/// The caller holds the store, none of its code runs, and nobody uses its memories.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wasmergo_instance_reset(instance: &wasmergo_instance) -> wasmergo_bytes {
-    fallible(|| match &*instance.kept.borrow() {
-        Some(kept) => unsafe { kept.apply(instance) },
-        None => {
-            let mut reasons = Reasons::default();
-            shared(&instance.module, &mut reasons);
-            if instance.module.notes.start.is_some() {
-                reasons.add(|| "what the start function did was not kept".into());
-            }
-            reasons.result()?;
-            unsafe { instance.begin_anew() }
-        }
-    })
 }
 
 /// The snapshot in bytes, for `wasmergo_snapshot_decode`.

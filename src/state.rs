@@ -27,9 +27,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// What the instance is in now.
-    pub fn of(instance: &wasmergo_instance) -> Self {
+    /// What the instance is in now. `untouched` says that memories have what they began with.
+    pub fn of(instance: &wasmergo_instance, untouched: bool) -> Self {
         let memories = instance.own_memories().map(|memory| {
+            if let Some(image) = memory.image.as_ref().filter(|_| untouched) {
+                return (image.clone(), memory.size());
+            }
             let definition = unsafe { memory.vmmemory().as_ref() };
             let bytes = match definition.current_length {
                 0 => &[],

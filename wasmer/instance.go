@@ -45,6 +45,8 @@ type Instance struct {
 	previous, next *Instance
 	// kept says that what the instance begins with is kept for Reset.
 	kept bool
+	// shell is that of a pool; nil for others.
+	shell *shell
 	// known says that a host function has asked for the instance, before it had started.
 	known atomic.Bool
 
@@ -399,9 +401,21 @@ func (i *Instance) export(position int) (Extern, error) {
 			return item, nil
 		}
 	}
-	item := i.newExtern(i.ptr.Export(position), export)
+	item := i.newExtern(i.lookUp(position), export)
 	i.items[export.Name] = item
 	return item, nil
+}
+
+// lookUp finds an export, which earlier users of a pooled instance may have done.
+func (i *Instance) lookUp(position int) *ffi.Extern {
+	if i.shell == nil {
+		return i.ptr.Export(position)
+	}
+	known := &i.shell.externs[position]
+	if *known == nil {
+		*known = i.ptr.Export(position)
+	}
+	return *known
 }
 
 func (i *Instance) newExtern(item *ffi.Extern, export ExportType) Extern {

@@ -212,7 +212,11 @@ func (i *Imports) keepState(instance *Instance) error {
 }
 
 func (i *Instance) keepState() error {
-	if err := i.ptr.Keep(); err != nil {
+	if i.kept { // a snapshot
+		return nil
+	}
+	_, initialized := i.initializer()
+	if err := i.ptr.Keep(!initialized); err != nil {
 		return translate("instantiate", err)
 	}
 	i.kept = true

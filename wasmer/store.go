@@ -89,7 +89,9 @@ type Store struct {
 	// engine brings the limits, and compiles what host functions take; nil until the first instance. self is how it knows
 	// the store.
 	engine *Engine
-	self   weakStore
+	self   child
+	// shell is that of a pool; nil for others.
+	shell *shell
 }
 
 // failure is why a host function ended its guest: an error, or a panic with its value.
@@ -261,6 +263,9 @@ func (s *Store) freeIfUnused() {
 			freeStore(storeParts{s.ptr, s.slot, s.account})
 			if s.engine != nil && !s.engine.shared {
 				s.engine.children.remove(s.self)
+			}
+			if s.shell != nil {
+				s.shell.freed()
 			}
 		}
 		// Else somebody pins; whoever it is saw the gate held and did not free. Look again after leaving.

@@ -10,6 +10,7 @@ package ffi
 // #cgo nocallback wasmergo_instance_restore
 // #cgo nocallback wasmergo_instance_keep
 // #cgo nocallback wasmergo_instance_reset
+// #cgo nocallback wasmergo_instance_recycle
 // #cgo nocallback wasmergo_snapshot_encode
 // #cgo nocallback wasmergo_snapshot_decode
 // #cgo nocallback wasmergo_snapshot_share
@@ -39,8 +40,13 @@ func (i *Instance) Restore(snapshot *Snapshot) Status {
 	return Status(C.wasmergo_instance_restore(i.c(), snapshot.c()))
 }
 
-// Keep keeps the present state for Reset.
-func (i *Instance) Keep() error { return err(C.wasmergo_instance_keep(i.c())) }
+// Keep keeps the present state for Reset. Untouched says that none of its code has run but a start function.
+func (i *Instance) Keep(untouched bool) error {
+	return err(C.wasmergo_instance_keep(i.c(), C.bool(untouched)))
+}
+
+// Recycle resets an instance that has its store for itself, for another use; the result is a status as of Call.
+func (i *Instance) Recycle() Status { return Status(C.wasmergo_instance_recycle(i.c())) }
 
 // Reset puts the instance back to the state that was kept, or that it began with. Nobody may use its memories meanwhile.
 func (i *Instance) Reset() error { return err(C.wasmergo_instance_reset(i.c())) }

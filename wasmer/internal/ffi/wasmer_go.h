@@ -869,6 +869,33 @@ uint32_t wasmergo_store_interrupt(const wasmergo_store *store,
                                   uint64_t number);
 
 /*
+ Keeps the present state for resets. `untouched` says that none of its code has run but a start function.
+
+ # Safety
+ The caller holds the store, and none of its code runs.
+ */
+wasmergo_bytes wasmergo_instance_keep(const wasmergo_instance *instance,
+                                      bool untouched);
+
+/*
+ Puts the instance back to the state that was kept, else to what an instance of the module begins with, without its start
+ function. If that fails, other than with an error of kind `State`, it is in no state to be used.
+
+ # Safety
+ The caller holds the store, none of its code runs, and nobody uses its memories.
+ */
+wasmergo_bytes wasmergo_instance_reset(const wasmergo_instance *instance);
+
+/*
+ Resets an instance that has its store for itself, for another use, and returns as `wasmergo_function_call` does. An error of kind `State`
+ says that it cannot be, as when something was made in the store since.
+
+ # Safety
+ As of `wasmergo_instance_reset`.
+ */
+uint32_t wasmergo_instance_recycle(const wasmergo_instance *instance);
+
+/*
  Tells what there is.
 
  # Safety
@@ -1125,23 +1152,6 @@ wasmergo_bytes wasmergo_instance_snapshot(const wasmergo_instance *instance,
  */
 uint32_t wasmergo_instance_restore(const wasmergo_instance *instance,
                                    const wasmergo_snapshot *snapshot);
-
-/*
- Keeps the present state for resets.
-
- # Safety
- The caller holds the store, and none of its code runs.
- */
-wasmergo_bytes wasmergo_instance_keep(const wasmergo_instance *instance);
-
-/*
- Puts the instance back to the state that was kept, else to what an instance of the module begins with, without its start
- function. If that fails, other than with an error of kind `State`, it is in no state to be used.
-
- # Safety
- The caller holds the store, none of its code runs, and nobody uses its memories.
- */
-wasmergo_bytes wasmergo_instance_reset(const wasmergo_instance *instance);
 
 /*
  The snapshot in bytes, for `wasmergo_snapshot_decode`.

@@ -1,0 +1,217 @@
+package wasmer
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"weak"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/wasip1"
+)
+
+// shell is what lives on in a pool while users come and go: the Rust side of an instance with its store. Each user gets a *Store and an
+// *Instance of its own, which lead there and die with its use, and all that belongs to them: that is what keeps users apart.
+type shell struct {
+	pool weak.Pointer[Pool]
+	// parts end with the shell, by cleanup, or with the last store.
+	parts   shellParts
+	cleanup runtime.Cleanup
+	self    weakShell
+	// store is that of the present user.
+	store atomic.Pointer[Store]
+	// hosts is how many host functions the instance has.
+	hosts int
+	// once says that it cannot be reset.
+	once bool
+	// externs are the exports that were looked up, by position. They are the user's, under the lock of its instance.
+	externs []*ffi.Extern
+	// limit is that of the meter.
+	limit uint64
+}
+
+type shellParts struct {
+	storeParts
+	pool weak.Pointer[Pool]
+}
+
+type weakShell struct{ weak.Pointer[shell] }
+
+func (s weakShell) gone() bool { return s.Value() == nil }
+
+func (s weakShell) close() {
+	if shell := s.Value(); shell != nil {
+		_ = shell.store.Load().Close()
+	}
+}
+
+// pool makes a new instance, in a store of its own, one of the pool.
+func (i *Instance) pool(p *Pool) error {
+	s := i.store
+	if err := s.enter(context.Background()); err != nil {
+		return err
+	}
+	defer s.leave()
+	err := i.keepState()
+	if err != nil && !isKept(err) {
+		return err
+	}
+	sh := &shell{pool: p.self, once: err != nil, hosts: len(s.hosts), externs: make([]*ffi.Extern, len(i.exports)), limit: math.MaxUint64}
+	sh.parts = shellParts{storeParts{s.ptr, s.slot, s.account}, p.self}
+	if metering := s.meter.metering; metering != nil && metering.Limit != 0 {
+		sh.limit = metering.Limit
+	}
+	sh.store.Store(s)
+	if !s.engine.shared {
+		sh.self = weakShell{weak.Make(sh)}
+		if err := s.engine.children.add(sh.self); err != nil {
+			return err
+		}
+		s.engine.children.remove(s.self)
+		s.self = sh.self
+	}
+	s.cleanup.Stop()
+	sh.cleanup = runtime.AddCleanup(sh, func(parts shellParts) {
+		collectStore(parts.storeParts)
+		if p := parts.pool.Value(); p != nil {
+			p.freed()
+		}
+	}, sh.parts)
+	i.shell, s.shell, s.cleanup = sh, sh, sh.cleanup
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for name, item := range i.items {
+		if memory, ok := item.(*Memory); ok {
+			sh.externs[i.module.positions[name]] = memory.item
+		}
+	}
+	return nil
+}
+
+// freed tells the pool that the shell is gone.
+func (s *shell) freed() {
+	if p := s.pool.Value(); p != nil {
+		p.freed()
+	}
+}
+
+// recycle ends the use of a pooled instance, and makes the instance of the next one. It is nil where another is to be made
+// instead: this one is closed.
+func (i *Instance) recycle() (*Instance, error) {
+	s := i.store
+	if i.closed.Load() {
+		return nil, i.closedError()
+	}
+	if !s.gate.tryEnter() {
+		if s.gate.closed() {
+			return nil, i.closedError()
+		}
+		return nil, ErrRunning
+	}
+	s.entered()
+	exit := &ExitError{plain: true, instance: i, Module: i.module.name}
+	if !i.exit.CompareAndSwap(nil, exit) { // closed, at the same moment
+		s.leave()
+		return nil, i.closedError()
+	}
+	i.closed.Store(true)
+	close(i.ended)
+	fits := !i.shell.once && len(s.hosts) == i.shell.hosts && s.users.Load() == 1
+	if !s.gate.close() || !fits || !s.seclude() {
+		s.closeInstances()
+		s.leave() // which frees the store, if nobody else has to
+		return nil, nil
+	}
+	// Nobody is in the store, and nobody comes in any more.
+	if i.ptr.Recycle() != ffi.OK {
+		s.pins.Add(-pinsFreed)
+		s.leave()
+		return nil, nil
+	}
+	for _, tracker := range s.trackers {
+		tracker.watch.close()
+	}
+	next := s.successor(i)
+	s.trackers, s.processes, s.open = nil, nil, nil
+	s.leave()
+	return next, nil
+}
+
+// seclude shuts out whoever uses memories of a closed store from outside of the gate. It fails if somebody does so for long.
+func (s *Store) seclude() bool {
+	const spins, nap, most = 100, 50 * time.Microsecond, 100 * time.Millisecond
+	if s.pins.CompareAndSwap(0, pinsFreed) {
+		return true
+	}
+	for began := time.Now(); time.Since(began) < most; time.Sleep(nap) {
+		for range spins {
+			if s.pins.CompareAndSwap(0, pinsFreed) {
+				return true
+			}
+			runtime.Gosched()
+		}
+	}
+	return false
+}
+
+// successor makes the Go side of the instance and its store for the next user.
+func (s *Store) successor(i *Instance) *Instance {
+	n := &Store{
+		ptr: s.ptr, slot: s.slot, account: s.account, cleanup: s.cleanup, shell: s.shell,
+		hostThread: s.hostThread, running: s.running, number: s.number, calls: s.calls, status: s.status, scratch: s.scratch,
+		maxDepth: s.maxDepth, instances: s.instances, private: true, engine: s.engine, self: s.self,
+	}
+	n.meter = Meter{store: n, meterState: s.meter.meterState}
+	n.meter.begin(s.shell.limit)
+	next := &Instance{
+		store: n, module: i.module, ptr: i.ptr, tier: i.tier, tally: i.tally, exports: i.exports, kept: i.kept, shell: i.shell,
+		items: map[string]Extern{}, ended: make(chan struct{}), imported: i.imported,
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for name, item := range i.items {
+		old, ok := item.(*Memory)
+		if !ok {
+			continue
+		}
+		memory := &Memory{store: n, instance: next, item: old.item, definition: old.definition, latch: old.latch, typ: old.typ}
+		next.items[name] = memory
+		if old == i.Memory {
+			next.Memory = memory
+		}
+	}
+	if i.process != nil {
+		i.process.Restart(next.ended)
+		next.process = i.process
+		next.call.Process = i.process
+		if i.call.Moved != nil {
+			next.call.Moved = next.wasiMemory
+		}
+		n.processes = []*wasip1.Process{i.process}
+	}
+	if len(s.hosts) > 0 {
+		hosts := make([]hostFunction, len(s.hosts))
+		n.hosts = make([]*hostFunction, len(s.hosts))
+		for number, host := range s.hosts {
+			hosts[number] = *host
+			hosts[number].caller = Caller{instance: next, store: n}
+			n.hosts[number] = &hosts[number]
+		}
+	}
+	n.users.Store(1)
+	n.open = next
+	s.shell.store.Store(n)
+	return next
+}
+
+// begin has the meter of a store that nobody is in count from 0.
+func (m *Meter) begin(limit uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit, m.granted = limit, limit
+	m.cells.Remaining.Store(limit)
+	m.cells.Instructions.Store(0)
+	m.cells.Host.Store(0)
+}
