@@ -107,6 +107,10 @@ artifacts: build
         (cd conformance && go test -tags wasmer_artifacts,{{tag}} -count=1 -timeout 15m ./...); \
     done
 
+# Run the official suite with instances that are replaced, at random points, by ones restored from their snapshots
+snapshots: build
+    cd conformance && go test -v -count=1 -timeout 15m -run TestOfficialSuiteThroughSnapshots . | grep -v '^ *--- PASS\|^=== '
+
 # Run the tests with modules that come out of a cache, and the official suites
 cached: build
     go test -tags wasmer_cached,{{tag}} -timeout 15m ./...

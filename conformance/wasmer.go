@@ -61,6 +61,8 @@ type wasmerEngine struct {
 	artifact bool
 	// embedded is whether code that is found in modules is used.
 	embedded bool
+	// snapshots has instances replaced by restored ones, and counts them.
+	snapshots *snapshotCount
 }
 
 func (e wasmerEngine) Name() string {
@@ -75,6 +77,8 @@ func (e wasmerEngine) Name() string {
 		return e.compiler.String() + "-artifact"
 	case e.embedded:
 		return e.compiler.String() + "-embedded"
+	case e.snapshots != nil:
+		return e.compiler.String() + "-snapshot"
 	}
 	return e.compiler.String()
 }
@@ -121,7 +125,7 @@ func (e wasmerEngine) Open(script string) (suite.Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	s := &wasmerStore{subject: e, engine: engine, store: store}
+	s := &wasmerStore{subject: e, engine: engine, store: store, restorer: newRestorer(store, script, e.snapshots)}
 	if err := makeSpectest(store); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -133,6 +137,8 @@ type wasmerStore struct {
 	engine  *wasmer.Engine
 	store   *wasmer.Store
 	modules []*wasmer.Module
+	// restorer is nil unless instances are to be replaced.
+	restorer *restorer
 }
 
 func (s *wasmerStore) Compile(source suite.Source) (suite.Module, error) {
@@ -153,11 +159,13 @@ func (s *wasmerStore) Instantiate(module suite.Module) (suite.Instance, error) {
 	if err != nil {
 		return nil, wasmerError(err)
 	}
-	return &wasmerInstance{instance}, nil
+	return &wasmerInstance{instance: instance, restorer: s.restorer}, nil
 }
 
 func (s *wasmerStore) Register(name string, instance suite.Instance) error {
-	return s.store.Register(name, instance.(*wasmerInstance).instance)
+	registered := instance.(*wasmerInstance)
+	registered.shared = true
+	return s.store.Register(name, registered.instance)
 }
 
 func (s *wasmerStore) Close() error {
@@ -168,9 +176,17 @@ func (s *wasmerStore) Close() error {
 	return errors.Join(err, s.engine.Close())
 }
 
-type wasmerInstance struct{ instance *wasmer.Instance }
+type wasmerInstance struct {
+	instance *wasmer.Instance
+	restorer *restorer
+	// shared says that others can import from it.
+	shared bool
+}
 
 func (i *wasmerInstance) Invoke(field string, args []suite.Value) ([]suite.Value, error) {
+	if err := i.restorer.restore(i); err != nil {
+		return nil, err
+	}
 	f, err := i.instance.Function(field)
 	if err != nil {
 		return nil, err
@@ -193,6 +209,9 @@ func (i *wasmerInstance) Invoke(field string, args []suite.Value) ([]suite.Value
 }
 
 func (i *wasmerInstance) Get(field string) (suite.Value, error) {
+	if err := i.restorer.restore(i); err != nil {
+		return suite.Value{}, err
+	}
 	g, err := i.instance.Global(field)
 	if err != nil {
 		return suite.Value{}, err
