@@ -84,6 +84,7 @@ mod outside;
 mod perfmap;
 mod prepare;
 mod profile;
+mod program;
 mod region;
 #[cfg(feature = "llvm")]
 mod renumber;

@@ -10,6 +10,7 @@ use crate::host::HostFunction;
 use crate::instance::wasmergo_instance;
 use crate::interrupt::Interruption;
 use crate::meter::Meter;
+use crate::program;
 use crate::resource;
 use crate::signature::SignatureTable;
 use crate::statistics::Statistics;
@@ -56,6 +57,8 @@ pub struct wasmergo_store {
     /// The innermost running call; null if there is none.
     pub(crate) call: Cell<*const Call>,
     pub(crate) interruption: Interruption,
+    /// What programs have read.
+    pub(crate) bytes: program::Bytes,
     /// The first two slots of the scratch area: the status of a call; the thread on which a host function runs right now, 0
     /// if none does; the number of the outermost call that runs, 0 if none does; the number that the next call is to have.
     pub(crate) status: *mut u64,
@@ -240,6 +243,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             meter: Meter::new(),
             call: Cell::new(std::ptr::null()),
             interruption: unsafe { Interruption::new(status.add(2).cast()) },
+            bytes: program::Bytes::default(),
             status,
             _scratch: slots,
         });

@@ -1,10 +1,12 @@
 package wasmer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
 	"strings"
+	"unsafe"
 )
 
 // allocator is a pair of exports by which a guest lends memory to its host.
@@ -151,28 +153,15 @@ func (i *Instance) allocCopy(ctx context.Context, data []byte) (uint64, error) {
 // of NUL-terminated strings, and returns the result. The argument is freed; so is the result, if it is another string
 // and free is set.
 func (i *Instance) CallString(ctx context.Context, name, s string, free bool) (string, error) {
-	f, err := i.Function(name)
-	if err != nil {
-		return "", err
-	}
-	if want := (FunctionType{i32s(1), i32s(1)}); !f.typ.Equal(want) {
-		return "", &CallError{Function: name, Position: -1, Message: fmt.Sprintf("is %s, want %s", f.typ, want)}
-	}
-	ptr, err := i.allocString(ctx, s)
-	if err != nil {
-		return "", err
+	if at := strings.IndexByte(s, 0); at >= 0 {
+		return "", fmt.Errorf("wasmer: a string for the guest has a NUL at %d, where it would end: use CallBytes", at)
 	}
 	var out string
-	stack := [1]uint64{ptr}
-	if err = f.CallRaw(ctx, stack[:]); err == nil {
-		out, err = i.Memory.ReadCString(stack[0])
+	form := passString
+	if free {
+		form = passStringAndFree
 	}
-	if freeErr := i.Free(ctx, ptr, uint64(len(s)+1)); err == nil {
-		err = freeErr
-	}
-	if err == nil && free && stack[0] != ptr {
-		err = i.Free(ctx, stack[0], uint64(len(out)+1))
-	}
+	err := i.pass(ctx, name, form, unsafe.StringData(s), len(s), func(data []byte) { out = string(data) })
 	return out, err
 }
 
@@ -180,30 +169,7 @@ func (i *Instance) CallString(ctx context.Context, name, s string, free bool) (s
 // as address and length packed into one i64 (address in the high half), and returns a copy of that. Both buffers are
 // freed.
 func (i *Instance) CallBytes(ctx context.Context, name string, data []byte) ([]byte, error) {
-	f, err := i.Function(name)
-	if err != nil {
-		return nil, err
-	}
-	if want := (FunctionType{i32s(2), []ValueType{ValueTypeI64}}); !f.typ.Equal(want) {
-		return nil, &CallError{Function: name, Position: -1, Message: fmt.Sprintf("is %s, want %s", f.typ, want)}
-	}
-	ptr, err := i.allocCopy(ctx, data)
-	if err != nil {
-		return nil, err
-	}
 	var out []byte
-	size := uint64(len(data))
-	stack := [2]uint64{ptr, size}
-	var at, n uint64
-	if err = f.CallRaw(ctx, stack[:]); err == nil {
-		at, n = stack[0]>>32, stack[0]&math.MaxUint32
-		out, err = i.Memory.Read(at, n)
-	}
-	if freeErr := i.Free(ctx, ptr, size); err == nil {
-		err = freeErr
-	}
-	if err == nil && at != ptr {
-		err = i.Free(ctx, at, n)
-	}
+	err := i.pass(ctx, name, passBytes, unsafe.SliceData(data), len(data), func(data []byte) { out = bytes.Clone(data) })
 	return out, err
 }

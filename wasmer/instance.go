@@ -55,6 +55,9 @@ type Instance struct {
 	call     wasip1.Call
 	imported *ffi.MemoryDefinition
 
+	// passes are the programs of CallString and CallBytes that were needed.
+	passes passes
+
 	mu    sync.Mutex
 	items map[string]Extern
 	data  any

@@ -79,6 +79,83 @@
 #define WASMERGO_OPCODE_NONE UINT32_MAX
 
 /*
+ Calls a function: its address; the first slot of its arguments, and then of its results; an operand for each argument.
+ */
+#define WASMERGO_STEP_CALL 0
+
+/*
+ Copies an input to a memory: that one's definition; the address; the input; its length; how many zeros follow, at most one.
+ */
+#define WASMERGO_STEP_WRITE 1
+
+/*
+ Copies bytes of a memory: that one's definition; the address; the length; the slot that gets where they are, and the
+ next one, which gets their length.
+ */
+#define WASMERGO_STEP_READ 2
+
+/*
+ The same for bytes up to the first zero, without a length.
+ */
+#define WASMERGO_STEP_READ_STRING 3
+
+/*
+ Adds a number to an operand, in its width: the slot of the sum, the operand, the number.
+ */
+#define WASMERGO_STEP_ADD 4
+
+/*
+ Takes the high half of an operand of 64 bits: the slot, the operand.
+ */
+#define WASMERGO_STEP_HIGH 5
+
+/*
+ Ends the program if the operand is zero.
+ */
+#define WASMERGO_STEP_REQUIRE 6
+
+/*
+ Leaves out so many words of code if two operands are equal.
+ */
+#define WASMERGO_STEP_SKIP 7
+
+/*
+ The program has run to its end, or a guest has ended it.
+ */
+#define WASMERGO_PROGRAM_RAN 0
+
+/*
+ An address and length are not in the memory.
+ */
+#define WASMERGO_PROGRAM_BOUNDS 1
+
+/*
+ There is no zero after an address.
+ */
+#define WASMERGO_PROGRAM_ENDLESS 2
+
+/*
+ What was not to be zero is.
+ */
+#define WASMERGO_PROGRAM_ZERO 3
+
+/*
+ There is no room for so many bytes.
+ */
+#define WASMERGO_PROGRAM_ROOM 4
+
+/*
+ The first of a program's slots tell how it went: the step it came to last and one of `WASMERGO_PROGRAM_*`; an address and
+ length that were wrong; where the bytes lie that were read.
+ */
+#define WASMERGO_PROGRAM_SLOTS 3
+
+/*
+ How many inputs of bytes there are at most.
+ */
+#define WASMERGO_PROGRAM_INPUTS 4
+
+/*
  Slots of the scratch area; each holds one value (16 bytes).
  */
 #define WASMERGO_SCRATCH_SLOTS 2048
@@ -1127,6 +1204,24 @@ void wasmergo_profile_turn(void);
  }*`, counts before lists, lost samples u64. Null if none is being taken.
  */
 wasmergo_bytes wasmergo_profile_stop(void);
+
+/*
+ Runs a program. `function` is the address of one of those that it calls, whose instance counts its time. `code` holds
+ `words` words; `values` is the address of its slots, and there are four inputs of bytes, which may be null. The status goes
+ to the first slot of the store's scratch area, how it went to the first slots of the program.
+
+ # Safety
+ The code is what the Go side makes of steps that it has checked: it names functions, memories and slots that there are, and
+ takes no more of an input than there is. The caller holds the store.
+ */
+void wasmergo_program_run(size_t function,
+                          const uint64_t *code,
+                          size_t words,
+                          size_t values,
+                          const uint8_t *first,
+                          const uint8_t *second,
+                          const uint8_t *third,
+                          const uint8_t *fourth);
 
 /*
  The number of the signal that stops guests; 0 before the first engine is made.
