@@ -191,7 +191,7 @@ fn few<const RESULT: u8>(params: usize) -> *const VMFunctionBody {
 /// A value's bits. Compiled code has written one or both halves just now: the processor forwards each by itself, but not one
 /// half as a part of both.
 #[inline(always)]
-unsafe fn bits(value: *const RawValue, mask: u32) -> u64 {
+pub(crate) unsafe fn bits(value: *const RawValue, mask: u32) -> u64 {
     let halves = value.cast::<u32>();
     let (low, high) = unsafe { (halves.read_volatile(), halves.add(1).read_volatile()) };
     u64::from(low) | u64::from(high & mask) << 32

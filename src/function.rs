@@ -147,6 +147,10 @@ where
         statistics::begin(&call);
     }
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(&call)));
+    if call.reserve_open.replace(false) {
+        stack::close_reserve(call.stack.get(), call.limit);
+    }
+    let delivered = !store.queue.is_pending() || deliver(store, &call);
     if call.measured {
         statistics::end(&call);
     }
@@ -155,9 +159,6 @@ where
     if call.outer.is_null() {
         store.interruption.end();
     }
-    if call.reserve_open.get() {
-        stack::close_reserve(call.stack.get(), call.limit);
-    }
     if call.depth == stack::NESTED {
         stack::drain();
     }
@@ -165,6 +166,10 @@ where
         externref::forget_exceptions(unsafe { &mut *store.objects.get() });
     }
     match result {
+        _ if !delivered => {
+            store.meter.take_exceeded();
+            WASMERGO_HOST_FAILED
+        }
         Ok(Ok(())) => WASMERGO_OK,
         Ok(Err(_)) if call.interrupted.get() => {
             store.meter.take_exceeded(); // it may have been about to end for this
@@ -173,6 +178,13 @@ where
         Ok(Err(error)) => failed(store, error.into()),
         Err(payload) => failed(store, guard::caught(payload)),
     }
+}
+
+/// Gives Go what the guest has queued. The guest's stack is wasmer's again: who abandons the call now must leave it.
+#[cold]
+fn deliver(store: &wasmergo_store, call: &Call) -> bool {
+    call.stack.set(0);
+    store.queue.deliver_all(call)
 }
 
 #[cold]

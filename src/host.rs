@@ -10,6 +10,7 @@ use crate::function::Call;
 use crate::guard::fallible;
 use crate::instance::wasmergo_instance;
 use crate::native::{self, Native, wasmergo_native};
+use crate::queue::{self, Queued};
 use crate::store::wasmergo_store;
 use crate::{outside, stack, statistics, thread};
 use std::ffi::c_void;
@@ -57,9 +58,10 @@ impl std::error::Error for HostFailure {}
 pub(crate) struct HostFunction {
     /// It lives longer.
     store: *const wasmergo_store,
-    function: u32,
+    pub function: u32,
     native: Option<Native>,
     foreign: Option<Foreign>,
+    queued: Option<Queued>,
     /// What compiled code calls, once it has paid.
     entry: *const VMFunctionBody,
     /// What a call costs.
@@ -76,6 +78,15 @@ impl HostFunction {
         if let Some(foreign) = &self.foreign {
             foreign.bind(memory);
         }
+        if let Some(queued) = &self.queued {
+            queued.bind(memory);
+        }
+    }
+
+    /// How it is queued, if its entry says so.
+    #[inline(always)]
+    pub fn queued(&self) -> &Queued {
+        unsafe { self.queued.as_ref().unwrap_unchecked() }
     }
 
     /// The call that the guest runs in which has called this.
@@ -106,9 +117,14 @@ pub(crate) fn new(
         return Err(Error::new(wasmergo_error_kind::Unsupported, why));
     }
     let foreign = (import.pointer != 0).then(|| Foreign::new(import.pointer, import.data, ty));
-    let entry = match foreign {
-        Some(_) => Foreign::entry(ty),
-        None => enter_go as *const VMFunctionBody,
+    let queued = import.queued.then(|| Queued::new(ty, import.bytes));
+    let entry = match (&foreign, &queued) {
+        (Some(_), _) => Foreign::entry(ty),
+        (_, Some(_)) => {
+            store.queue.prepare();
+            queue::enter as *const VMFunctionBody
+        }
+        _ => enter_go as *const VMFunctionBody,
     };
     let context = Box::new(Context {
         address: match import.cost {
@@ -120,11 +136,13 @@ pub(crate) fn new(
             function: import.function,
             native: Native::new(import.native, import.start),
             foreign,
+            queued,
             entry,
             cost: import.cost,
         },
     });
-    if context.ctx.native.is_some() || context.ctx.foreign.is_some() {
+    let ctx = &context.ctx;
+    if ctx.native.is_some() || ctx.foreign.is_some() || ctx.queued.is_some() {
         store.natives.borrow_mut().push(&context.ctx);
     }
     let anyfunc = VMCallerCheckedAnyfunc {
@@ -193,7 +211,7 @@ pub(crate) fn leave(call: &Call) {
 }
 
 #[cold]
-fn fail() -> ! {
+pub(crate) fn fail() -> ! {
     let failure = on_host_stack(|| Box::new(HostFailure));
     unsafe { raise_user_trap(failure) }
 }
@@ -246,32 +264,42 @@ unsafe extern "C" fn call_go(
     _: usize,
     _: usize,
 ) -> usize {
+    let (host, call) = unsafe { (&*(host as *const HostFunction), &*(call as *const Call)) };
+    call.statistics().count_host_call();
+    let queue = &call.store().queue;
+    if queue.is_pending() && !queue.deliver(call) {
+        return 1;
+    }
+    call_back(call, host.function, values as *mut u64) as usize
+}
+
+/// Enters Go, on the thread's own stack.
+#[inline(always)]
+pub(crate) fn call_back(call: &Call, function: u32, values: *mut u64) -> u32 {
     if CHECK_STACK.load(Ordering::Relaxed) && !thread::on_own_stack() {
         eprintln!("wasmer: entering Go on a stack that is not the thread's own");
         std::process::abort();
     }
-    let (host, call) = unsafe { (&*(host as *const HostFunction), &*(call as *const Call)) };
     // Set once by `wasmergo_host_set_callback`, with this type.
     let callback: wasmergo_host_callback = match CALLBACK.load(Ordering::Relaxed) {
         0 => return 1,
         address => unsafe { std::mem::transmute::<usize, wasmergo_host_callback>(address) },
     };
-    call.statistics().count_host_call();
     if call.measured {
         statistics::begin_host(call);
     }
     // Who asks on another thread compares with that thread's own number, which only that thread writes here: so no order
     // among threads is needed. It is taken back before the guest returns, after which other goroutines may come to the thread.
-    let store = unsafe { &*host.store };
+    let store = call.store();
     let running = unsafe { &*store.status.add(1).cast::<AtomicUsize>() };
     let outer = running.load(Ordering::Relaxed);
     running.store(thread::id(), Ordering::Relaxed);
-    let status = unsafe { callback(store.id, host.function, values as *mut u64) };
+    let status = unsafe { callback(store.id, function, values) };
     running.store(outer, Ordering::Relaxed);
     if call.measured {
         statistics::end_host(call);
     }
-    status as usize
+    status
 }
 
 /// Makes a function of the store that calls the Go function of this number, and that can be what any other function is:
@@ -344,6 +372,10 @@ pub struct wasmergo_import {
     /// The native function that it is instead, an address, and what that is given; 0 for none.
     pub pointer: usize,
     pub data: usize,
+    /// The host function is queued; it has a bit in `bytes` for each parameter that with the next one is an address and a number of
+    /// bytes, which are queued too.
+    pub queued: bool,
+    pub bytes: u64,
 }
 
 impl wasmergo_import {
@@ -357,6 +389,8 @@ impl wasmergo_import {
             cost,
             pointer: 0,
             data: 0,
+            queued: false,
+            bytes: 0,
         }
     }
 

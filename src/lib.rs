@@ -85,6 +85,7 @@ mod perfmap;
 mod prepare;
 mod profile;
 mod program;
+mod queue;
 mod region;
 #[cfg(feature = "llvm")]
 mod renumber;

@@ -11,6 +11,7 @@ use crate::instance::wasmergo_instance;
 use crate::interrupt::Interruption;
 use crate::meter::Meter;
 use crate::program;
+use crate::queue::Queue;
 use crate::resource;
 use crate::signature::SignatureTable;
 use crate::statistics::Statistics;
@@ -43,6 +44,7 @@ pub struct wasmergo_store {
     pub(crate) stand_ins: RefCell<HashMap<*const wasmergo_extern, *const wasmergo_extern>>,
     /// The instances by their contexts.
     pub(crate) contexts: RefCell<HashMap<usize, *const wasmergo_instance>>,
+    pub(crate) queue: Queue,
     /// The host functions without Go of the instance that is being linked.
     pub(crate) natives: RefCell<Vec<*const HostFunction>>,
     pub(crate) signatures: RefCell<SignatureTable>,
@@ -235,6 +237,7 @@ pub unsafe extern "C" fn wasmergo_store_new(
             has: Cell::default(),
             stand_ins: RefCell::default(),
             contexts: RefCell::default(),
+            queue: Queue::default(),
             natives: RefCell::default(),
             signatures: RefCell::default(),
             stack_limit: Cell::new(0),

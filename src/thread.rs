@@ -106,7 +106,8 @@ pub(crate) fn find_trap_handler() {
 
 fn search() -> Option<isize> {
     let block = thread_local_block()?;
-    let high = stack_pointer();
+    // What is called here may be a part of this frame, or of the caller's, in any order.
+    let high = stack_pointer() + (16 << 10);
     let words = block.clone().step_by(size_of::<usize>());
     let read = |at: usize| unsafe { (at as *const usize).read_volatile() };
     let before: Vec<usize> = words.clone().filter(|at| read(*at) == 0).collect();

@@ -131,5 +131,6 @@ func (h *hostDefinition) resolve(importer *Instance) (ffi.Import, error) {
 	if h.foreign != nil {
 		resolved.Pointer, resolved.Data = uintptr(h.foreign.Pointer), uintptr(h.foreign.Data)
 	}
+	resolved.Queued, resolved.Bytes = h.queued != nil, h.queuedBytes
 	return resolved, nil
 }

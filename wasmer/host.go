@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -21,6 +22,8 @@ type hostFunction struct {
 	cost  uint64
 	// foreign is what a native function needs to live on.
 	foreign *NativeFunction
+	// queued is called for calls that were queued.
+	queued queuedCall
 }
 
 // hostCall is the one form that all Go functions are brought into when they are defined: arguments in, results out.
@@ -36,12 +39,15 @@ type hostDefinition struct {
 	native ffi.Native
 	// foreign is called instead.
 	foreign *NativeFunction
+	// queued is called later. Of the parameters with a bit in queuedBytes each is an address, and the next a number of bytes there.
+	queued      queuedCall
+	queuedBytes uint64
 }
 
 // addHost gives a host function a number in the store, with the store entered.
 func (s *Store) addHost(host *hostDefinition, caller Caller) (number uint32) {
 	width := max(len(host.typ.Params), len(host.typ.Results))
-	s.hosts = append(s.hosts, &hostFunction{call: host.call, caller: caller, width: width, cost: host.cost, foreign: host.foreign})
+	s.hosts = append(s.hosts, &hostFunction{call: host.call, caller: caller, width: width, cost: host.cost, foreign: host.foreign, queued: host.queued})
 	return uint32(len(s.hosts) - 1)
 }
 
@@ -77,6 +83,9 @@ func init() { ffi.SetHostCall(enterHost) }
 // the host function runs.
 func enterHost(store uint64, function uint32, values unsafe.Pointer) uint32 {
 	s := storeOf(store)
+	if uint64(function) >= uint64(len(s.hosts)) { // ffi.Deliver
+		return s.deliver((*ffi.Queue)(values))
+	}
 	h := s.hosts[function]
 	return s.runHost(h, unsafe.Slice((*ffi.Slot)(values), h.width))
 }
@@ -132,31 +141,51 @@ func (s *Store) callHost(h *hostFunction, values []ffi.Slot) (panicked bool, val
 	if s.ctx.Err() != nil {
 		err = interrupted(s.ctx)
 	} else if err = s.current.ending(); err == nil {
-		err = heeded(s.ctx, h.run(values))
-	}
-	if err == nil {
-		err = s.endingBetween(s.current, h.caller.instance)
+		err = s.runOpen(h, values)
 	}
 	panicked = false
 	return false, nil, err
 }
 
-// run calls the host function. If it closes the instance that imports it, that is the guest's end. What was closed before
-// goes on: what it has given away to others of its store still works for them. What has exited does not.
-func (h *hostFunction) run(values []ffi.Slot) error {
+// runOpen calls a host function for a guest that may go on. The way of one that fails nowhere is kept short.
+func (s *Store) runOpen(h *hostFunction, values []ffi.Slot) error {
+	open := h.caller.instance.ending() == nil
+	if open {
+		err := h.call(&h.caller, values)
+		if err == nil && s.exits.Load() == nil && s.current.ending() == nil && h.caller.instance.ending() == nil {
+			return nil
+		}
+		err = h.ended(err)
+		if err = heeded(s.ctx, err); err != nil {
+			return err
+		}
+	} else if err := heeded(s.ctx, h.runClosed(values)); err != nil {
+		return err
+	}
+	return s.endingBetween(s.current, h.caller.instance)
+}
+
+// ended is what comes of a call. If it has closed the instance that imports the function, that is the guest's end.
+func (h *hostFunction) ended(err error) error {
 	instance := h.caller.instance
-	open := instance.ending() == nil
-	if !open && !instance.exit.Load().plain {
+	if err == nil {
+		return instance.ending()
+	}
+	if errors.Is(err, ErrClosed) && !errors.As(err, new(*ExitError)) && instance.ending() != nil {
+		return instance.ending() // it was closed meanwhile, as the host function has found out
+	}
+	return h.caller.exited(err)
+}
+
+// runClosed calls a host function whose importer was closed before. It goes on: what it has given away to others of its store
+// still works for them. What has exited does not.
+func (h *hostFunction) runClosed(values []ffi.Slot) error {
+	instance := h.caller.instance
+	if !instance.exit.Load().plain {
 		return instance.ending()
 	}
 	if err := h.call(&h.caller, values); err != nil {
-		if open && errors.Is(err, ErrClosed) && !errors.As(err, new(*ExitError)) && instance.ending() != nil {
-			return instance.ending() // it was closed meanwhile, as the host function has found out
-		}
 		return h.caller.exited(err)
-	}
-	if open {
-		return instance.ending()
 	}
 	return nil
 }
@@ -185,6 +214,9 @@ var (
 
 // defineHost checks a Go function and brings it into the common form. The message of its error completes "function x".
 func defineHost(fn any) (*hostDefinition, error) {
+	if typed, ok := fn.(*HostFunction); ok && typed != nil {
+		return &typed.definition, nil
+	}
 	t := reflect.TypeOf(fn)
 	if t == nil || t.Kind() != reflect.Func {
 		return nil, fmt.Errorf("must be a Go function, given %T", fn)
@@ -244,8 +276,19 @@ func reflected(fn reflect.Value, lead reflect.Type, typ FunctionType, fails bool
 	if lead != nil {
 		first = 1
 	}
-	return func(caller *Caller, values []ffi.Slot) error {
+	// Arguments are kept for the next call: a settable value costs an allocation. References are not, they would live on.
+	kept := sync.Pool{New: func() any {
 		args := make([]reflect.Value, t.NumIn())
+		for i, v := range typ.Params {
+			if !v.IsReference() && v != ValueTypeV128 {
+				args[first+i] = reflect.New(t.In(first + i)).Elem()
+			}
+		}
+		return &args
+	}}
+	return func(caller *Caller, values []ffi.Slot) error {
+		pooled := kept.Get().(*[]reflect.Value)
+		args := *pooled
 		switch lead {
 		case contextType:
 			args[0] = reflect.ValueOf(caller.Context())
@@ -255,15 +298,23 @@ func reflected(fn reflect.Value, lead reflect.Type, typ FunctionType, fails bool
 			args[0] = reflect.ValueOf(unsafe.Pointer(caller))
 		}
 		for i, v := range typ.Params {
-			arg := reflect.New(t.In(first + i)).Elem()
 			if v.IsReference() || v == ValueTypeV128 {
-				setReference(arg, caller.store.lift(&values[i], v))
+				args[first+i] = reflect.New(t.In(first + i)).Elem()
+				setReference(args[first+i], caller.store.lift(&values[i], v))
 			} else {
-				setNumber(arg, values[i].Lo, v)
+				setNumber(args[first+i], values[i].Lo, v)
 			}
-			args[first+i] = arg
 		}
 		results := fn.Call(args)
+		for i, v := range typ.Params {
+			if v.IsReference() || v == ValueTypeV128 {
+				args[first+i] = reflect.Value{}
+			}
+		}
+		if lead != nil {
+			args[0] = reflect.Value{}
+		}
+		kept.Put(pooled)
 		if fails {
 			if err, _ := results[len(results)-1].Interface().(error); err != nil {
 				return err

@@ -52,6 +52,17 @@ func (s *Store) Interrupt(number uint64) Interruption {
 // Signal is the number of the signal that stops guests.
 func Signal() int { return int(C.wasmergo_signal_number()) }
 
+// Queue holds queued calls from Head to Tail; see wasmergo_queue in the header.
+type Queue struct {
+	Head, Tail uint64
+	Words      [queueWords]uint64
+}
+
+const queueWords = C.WASMERGO_QUEUE_WORDS
+
+// Deliver is the number of the function that is called with a Queue to take from.
+const Deliver uint32 = C.WASMERGO_DELIVER
+
 // HostCall is the Go side of host functions. Its values lie on the guest's stack.
 type HostCall func(store uint64, function uint32, values unsafe.Pointer) uint32
 

@@ -125,6 +125,10 @@ type Import struct {
 	Cost uint64
 	// Pointer is the native function that it is instead, with Data for it; 0 for none.
 	Pointer, Data uintptr
+	// Queued says that calls are queued, and Bytes has a bit for each parameter that with the next is an address and a number of
+	// bytes.
+	Queued bool
+	Bytes  uint64
 }
 
 // Native is a host function of which the common cases need no Go.
@@ -144,6 +148,7 @@ func (s *Store) Link(module *Module, imports []Import) (*Instance, error) {
 			item: item.Item.c(), function: C.uint32_t(item.Function), native: C.wasmergo_native(item.Native),
 			start: C.uint64_t(item.Start), cost: C.uint64_t(item.Cost),
 			pointer: C.size_t(item.Pointer), data: C.size_t(item.Data),
+			queued: C.bool(item.Queued), bytes: C.uint64_t(item.Bytes),
 		}
 	}
 	var out *C.wasmergo_instance

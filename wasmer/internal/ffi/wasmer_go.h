@@ -154,6 +154,14 @@
  How many inputs of bytes there are at most.
  */
 #define WASMERGO_PROGRAM_INPUTS 4
+ The number of the Go side's function that takes what is queued; its values are a `wasmergo_queue`.
+ */
+#define WASMERGO_DELIVER UINT32_MAX
+
+/*
+ Words of a queue. They stay in the processor's nearest caches.
+ */
+#define WASMERGO_QUEUE_WORDS 4096
 
 /*
  Slots of the scratch area; each holds one value (16 bytes).
@@ -529,6 +537,12 @@ typedef struct {
    */
   size_t pointer;
   size_t data;
+  /*
+   The host function is queued; it has a bit in `bytes` for each parameter that with the next one is an address and a number of
+   bytes, which are queued too.
+   */
+  bool queued;
+  uint64_t bytes;
 } wasmergo_import;
 
 /*
@@ -610,6 +624,17 @@ typedef struct {
  A trace that sources can be asked of; immutable, any thread may use it.
  */
 typedef Trace wasmergo_trace;
+
+/*
+ What is queued, in words of 8 bytes from `head` to `tail`. Each entry: the number of the function, and in the upper half how
+ many words the entry has; then a word for each argument, but for bytes their number, followed by as many words as they take.
+ The Go side moves `head` behind an entry before it runs the function: that may queue more.
+ */
+typedef struct {
+  uint64_t head;
+  uint64_t tail;
+  uint64_t words[WASMERGO_QUEUE_WORDS];
+} wasmergo_queue;
 
 
 
