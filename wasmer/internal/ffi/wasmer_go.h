@@ -154,6 +154,8 @@
  How many inputs of bytes there are at most.
  */
 #define WASMERGO_PROGRAM_INPUTS 4
+
+/*
  The number of the Go side's function that takes what is queued; its values are a `wasmergo_queue`.
  */
 #define WASMERGO_DELIVER UINT32_MAX
