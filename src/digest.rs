@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn it_is_blake3_whatever_the_length() {
-        let bytes: Vec<u8> = (0..9 * PART + 2).map(|i| (i * i >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..9 * PART + 2).map(|i| ((i * i) >> 7) as u8).collect();
         for parts in 0..=9 {
             for more in [0, 1, 2, 1024, PART / 2 + 3] {
                 let bytes = &bytes[..bytes.len().min(parts * PART + more)];

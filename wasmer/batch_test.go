@@ -358,8 +358,7 @@ func TestBatchStorm(t *testing.T) {
 	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
 		var group sync.WaitGroup
 		for range 2 {
-			var instance *wasmer.Instance
-			instance = batchedInstance(t, engine, func(c *wasmer.Caller, n int32) (int32, error) {
+			instance := batchedInstance(t, engine, func(c *wasmer.Caller, n int32) (int32, error) {
 				v, err := c.Instance().Exports["add"](n, 1)
 				return v.ToI32(), err
 			})
