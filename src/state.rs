@@ -10,7 +10,7 @@ use crate::table::{can_grow, element, reference};
 use std::collections::HashSet;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use wasmer_compiler::Tunables;
+use wasmer_compiler::{ArtifactCreate, Tunables};
 use wasmer_types::{
     DataIndex, ElemIndex, ExportIndex, GlobalIndex, GlobalInit, InitExpr, InitExprOp,
     LocalTableIndex, MemoryIndex, Pages, RawValue, TableIndex, TableStyle, Type,
@@ -29,8 +29,11 @@ pub(crate) struct State {
 impl State {
     /// What the instance is in now. `untouched` says that memories have what they began with.
     pub fn of(instance: &wasmergo_instance, untouched: bool) -> Self {
+        let segments = instance.module.artifact.data_initializers().count();
+        let initial = &instance.module.tunables.initial;
+        let whole = untouched && segments.checked_sub(1).is_none_or(|last| initial.has(last));
         let memories = instance.own_memories().map(|memory| {
-            if let Some(image) = memory.image.as_ref().filter(|_| untouched) {
+            if let Some(image) = memory.image.as_ref().filter(|_| whole) {
                 return (image.clone(), memory.size());
             }
             let definition = unsafe { memory.vmmemory().as_ref() };
@@ -97,12 +100,7 @@ impl wasmergo_instance {
         (info.num_imported_memories..info.memories.len()).filter_map(|index| {
             let index = ExportIndex::Memory(MemoryIndex::from_u32(index as u32));
             match unsafe { &mut *self.vm() }.lookup_by_declaration(index) {
-                VMExtern::Memory(handle) => {
-                    let memory: *mut (dyn LinearMemory + Send + Sync) =
-                        &mut *handle.get_mut(self.objects()).0;
-                    // All memories are made by `tunables`.
-                    Some(unsafe { &mut *memory.cast::<GuestMemory>() })
-                }
+                VMExtern::Memory(handle) => Some(GuestMemory::of(handle.get_mut(self.objects()))),
                 _ => None,
             }
         })
@@ -195,8 +193,9 @@ impl wasmergo_instance {
     pub(crate) unsafe fn begin_anew(&self) -> Result<(), Error> {
         let info = self.module.info();
         let declared = info.memories.values().skip(info.num_imported_memories);
-        for (memory, ty) in self.own_memories().zip(declared) {
-            unsafe { memory.reset(None, ty.minimum)? };
+        for (number, (memory, ty)) in self.own_memories().zip(declared).enumerate() {
+            let image = self.module.tunables.initial.image(number);
+            unsafe { memory.reset(image, ty.minimum)? };
         }
         for ((_, mut cell), init) in self.own_globals().zip(info.global_initializers.values()) {
             let value = self.initial(init)?;

@@ -383,6 +383,9 @@ func (i *Instance) export(position int) (Extern, error) {
 	export := i.exports[position]
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.items == nil {
+		i.makeItems()
+	}
 	if item, ok := i.items[export.Name]; ok {
 		return item, nil
 	}

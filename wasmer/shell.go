@@ -20,10 +20,13 @@ type shell struct {
 	parts   shellParts
 	cleanup runtime.Cleanup
 	self    weakShell
-	// store is that of the present user.
-	store atomic.Pointer[Store]
+	// store is that of the present user. tenancy is nil for the first one.
+	store   atomic.Pointer[Store]
+	tenancy *tenancy
 	// hosts is how many host functions the instance has.
 	hosts int
+	// memory is the position of the only exported memory; -1 if there are none or several.
+	memory int
 	// once says that it cannot be reset.
 	once bool
 	// externs are the exports that were looked up, by position. They are the user's, under the lock of its instance.
@@ -35,6 +38,14 @@ type shell struct {
 type shellParts struct {
 	storeParts
 	pool weak.Pointer[Pool]
+}
+
+// tenancy is the Go side of a pooled instance for one user: all that is always needed in one piece.
+type tenancy struct {
+	store    Store
+	instance Instance
+	memory   Memory
+	end      ExitError
 }
 
 type weakShell struct{ weak.Pointer[shell] }
@@ -82,10 +93,17 @@ func (i *Instance) pool(p *Pool) error {
 	i.shell, s.shell, s.cleanup = sh, sh, sh.cleanup
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	sh.memory = -1
+	memories := 0
 	for name, item := range i.items {
 		if memory, ok := item.(*Memory); ok {
-			sh.externs[i.module.positions[name]] = memory.item
+			position := i.module.positions[name]
+			sh.externs[position], sh.memory = memory.item, position
+			memories++
 		}
+	}
+	if memories != 1 {
+		sh.memory = -1
 	}
 	return nil
 }
@@ -111,7 +129,7 @@ func (i *Instance) recycle() (*Instance, error) {
 		return nil, ErrRunning
 	}
 	s.entered()
-	exit := &ExitError{plain: true, instance: i, Module: i.module.name}
+	exit := i.shell.end(i)
 	if !i.exit.CompareAndSwap(nil, exit) { // closed, at the same moment
 		s.leave()
 		return nil, i.closedError()
@@ -139,6 +157,16 @@ func (i *Instance) recycle() (*Instance, error) {
 	return next, nil
 }
 
+// end is what a call gets of an instance that was put.
+func (s *shell) end(i *Instance) *ExitError {
+	exit := &ExitError{}
+	if next := s.tenancy; next != nil {
+		exit = &next.end
+	}
+	exit.plain, exit.instance, exit.Module = true, i, i.module.name
+	return exit
+}
+
 // seclude shuts out whoever uses memories of a closed store from outside of the gate. It fails if somebody does so for long.
 func (s *Store) seclude() bool {
 	const spins, nap, most = 100, 50 * time.Microsecond, 100 * time.Millisecond
@@ -158,29 +186,20 @@ func (s *Store) seclude() bool {
 
 // successor makes the Go side of the instance and its store for the next user.
 func (s *Store) successor(i *Instance) *Instance {
-	n := &Store{
-		ptr: s.ptr, slot: s.slot, account: s.account, cleanup: s.cleanup, shell: s.shell,
-		hostThread: s.hostThread, running: s.running, number: s.number, calls: s.calls, status: s.status, scratch: s.scratch,
-		maxDepth: s.maxDepth, instances: s.instances, private: true, engine: s.engine, self: s.self,
-	}
+	made := &tenancy{}
+	n, next := &made.store, &made.instance
+	n.ptr, n.slot, n.account, n.cleanup, n.shell = s.ptr, s.slot, s.account, s.cleanup, s.shell
+	n.hostThread, n.running, n.number, n.calls, n.status, n.scratch = s.hostThread, s.running, s.number, s.calls, s.status, s.scratch
+	n.maxDepth, n.instances, n.private, n.engine, n.self = s.maxDepth, s.instances, true, s.engine, s.self
 	n.meter = Meter{store: n, meterState: s.meter.meterState}
 	n.meter.begin(s.shell.limit)
-	next := &Instance{
-		store: n, module: i.module, ptr: i.ptr, tier: i.tier, tally: i.tally, exports: i.exports, kept: i.kept, shell: i.shell,
-		items: map[string]Extern{}, ended: make(chan struct{}), imported: i.imported,
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for name, item := range i.items {
-		old, ok := item.(*Memory)
-		if !ok {
-			continue
-		}
-		memory := &Memory{store: n, instance: next, item: old.item, definition: old.definition, latch: old.latch, typ: old.typ}
-		next.items[name] = memory
-		if old == i.Memory {
-			next.Memory = memory
-		}
+	next.store, next.module, next.ptr, next.tier, next.tally, next.exports = n, i.module, i.ptr, i.tier, i.tally, i.exports
+	next.kept, next.shell, next.ended, next.imported = i.kept, i.shell, make(chan struct{}), i.imported
+	if i.shell.memory >= 0 {
+		i.Memory.succeed(&made.memory, next)
+		next.Memory = &made.memory
+	} else {
+		next.inheritMemories(i)
 	}
 	if i.process != nil {
 		i.process.Restart(next.ended)
@@ -203,7 +222,39 @@ func (s *Store) successor(i *Instance) *Instance {
 	n.users.Store(1)
 	n.open = next
 	s.shell.store.Store(n)
+	s.shell.tenancy = made
 	return next
+}
+
+// succeed makes the Go side of the memory for the next user.
+func (m *Memory) succeed(next *Memory, i *Instance) {
+	next.store, next.instance, next.item, next.definition, next.latch, next.typ = i.store, i, m.item, m.definition, m.latch, m.typ
+}
+
+func (i *Instance) inheritMemories(from *Instance) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	for name, item := range from.items {
+		if memory, ok := item.(*Memory); ok {
+			next := &Memory{}
+			memory.succeed(next, i)
+			if i.items == nil {
+				i.makeItems()
+			}
+			i.items[name] = next
+			if memory == from.Memory {
+				i.Memory = next
+			}
+		}
+	}
+}
+
+// makeItems makes the list of the Go side of exports when it is first needed, with the lock of the instance held.
+func (i *Instance) makeItems() {
+	i.items = map[string]Extern{}
+	if i.shell.memory >= 0 {
+		i.items[i.exports[i.shell.memory].Name] = i.Memory
+	}
 }
 
 // begin has the meter of a store that nobody is in count from 0.
