@@ -15,11 +15,11 @@ use wasmer_vm::{VMFunctionBody, VMMemoryDefinition, on_host_stack, raise_user_tr
 
 /// What a native function is given first: `wasmer_native_call` of the header.
 #[repr(C)]
-struct Given {
-    data: *mut c_void,
+pub(crate) struct Given {
+    pub data: *mut c_void,
     /// Its base and length are the first two words.
-    memory: *const VMMemoryDefinition,
-    error: *const c_char,
+    pub memory: *const VMMemoryDefinition,
+    pub error: *const c_char,
 }
 
 pub(crate) type Pointer = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> usize;

@@ -62,6 +62,7 @@ mod interrupt;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod interrupt_step;
 mod kept;
+mod keyvalue;
 mod latch;
 mod level;
 mod linear;
@@ -71,6 +72,7 @@ mod live;
 mod llvm;
 mod load;
 mod locations;
+mod logring;
 mod memory;
 mod memory_stats;
 mod meter;
@@ -86,6 +88,7 @@ mod prepare;
 mod profile;
 mod program;
 mod queue;
+mod ready;
 mod region;
 #[cfg(feature = "llvm")]
 mod renumber;

@@ -129,7 +129,7 @@ func (h *hostDefinition) resolve(importer *Instance) (ffi.Import, error) {
 	number := importer.store.addHost(h, Caller{instance: importer, store: importer.store})
 	resolved := ffi.Import{Function: number, Cost: h.cost}
 	if h.foreign != nil {
-		resolved.Pointer, resolved.Data = uintptr(h.foreign.Pointer), uintptr(h.foreign.Data)
+		resolved.Pointer, resolved.Data = h.foreign.pointer, h.foreign.data
 	}
 	resolved.Queued, resolved.Bytes = h.queued != nil, h.queuedBytes
 	return resolved, nil

@@ -21,7 +21,7 @@ type hostFunction struct {
 	width int
 	cost  uint64
 	// foreign is what a native function needs to live on.
-	foreign *NativeFunction
+	foreign *foreign
 	// queued is called for calls that were queued.
 	queued queuedCall
 }
@@ -38,7 +38,7 @@ type hostDefinition struct {
 	// native does the common cases.
 	native ffi.Native
 	// foreign is called instead.
-	foreign *NativeFunction
+	foreign *foreign
 	// queued is called later. Of the parameters with a bit in queuedBytes each is an address, and the next a number of bytes there.
 	queued      queuedCall
 	queuedBytes uint64
@@ -214,8 +214,15 @@ var (
 
 // defineHost checks a Go function and brings it into the common form. The message of its error completes "function x".
 func defineHost(fn any) (*hostDefinition, error) {
-	if typed, ok := fn.(*HostFunction); ok && typed != nil {
-		return &typed.definition, nil
+	switch fn := fn.(type) {
+	case *HostFunction:
+		if fn != nil && fn.definition.call != nil {
+			definition := fn.definition
+			return &definition, nil
+		}
+		return nil, errors.New("is made of a nil function")
+	case NativeFunction:
+		return fn.define()
 	}
 	t := reflect.TypeOf(fn)
 	if t == nil || t.Kind() != reflect.Func {

@@ -38,6 +38,8 @@ type importItem struct {
 	position int
 	// wasi is what a host function of WASI takes of its importer.
 	wasi *WASI
+	// peer is the other memory that a native function works on.
+	peer *Memory
 }
 
 // NewImports makes an empty list; the current module name is "env".
@@ -235,6 +237,8 @@ func (item importItem) store() *Store {
 	switch {
 	case item.extern != nil:
 		return item.extern.owner()
+	case item.peer != nil:
+		return item.peer.store
 	case item.instance != nil:
 		return item.instance.store
 	}
@@ -341,7 +345,11 @@ func (item importItem) resolve(importer *Instance) (ffi.Import, error) {
 		}
 		return resolved, err
 	case item.host != nil:
-		return item.host.resolve(importer)
+		resolved, err := item.host.resolve(importer)
+		if err == nil && item.peer != nil {
+			err = item.bindPeer(importer, &resolved)
+		}
+		return resolved, err
 	case item.instance.closed.Load():
 		return ffi.Import{}, ErrClosed
 	case item.instance.ptr == nil:

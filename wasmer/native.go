@@ -51,11 +51,11 @@ func (i *Imports) Native(name string, function unsafe.Pointer, typ FunctionType)
 	return i.NativeFunction(name, NativeFunction{Pointer: function, Type: typ})
 }
 
-// NativeFunction is Native for a function that takes data.
+// NativeFunction is Native for a function that takes data. For one that costs something see FunctionWithCost.
 func (i *Imports) NativeFunction(name string, function NativeFunction) *Imports {
 	host, err := function.define()
 	if err != nil {
-		err = fmt.Errorf("wasmer: imports: native function %q: %w", name, err)
+		err = fmt.Errorf("wasmer: imports: native function %q %w", name, err)
 	}
 	_, _ = i.add(name, importItem{host: host}, err)
 	return i
@@ -63,16 +63,21 @@ func (i *Imports) NativeFunction(name string, function NativeFunction) *Imports 
 
 func (f NativeFunction) define() (*hostDefinition, error) {
 	if f.Pointer == nil {
-		return nil, errors.New("its pointer is nil")
+		return nil, errors.New("has no pointer")
 	}
 	typ := FunctionType{Params: slices.Clone(f.Type.Params), Results: slices.Clone(f.Type.Results)}
 	for _, t := range slices.Concat(typ.Params, typ.Results) {
 		switch t {
 		case ValueTypeI32, ValueTypeI64, ValueTypeF32, ValueTypeF64:
 		default:
-			return nil, fmt.Errorf("%w: it takes and gives numbers only: %s", ErrUnsupported, typ)
+			return nil, fmt.Errorf("takes or gives more than numbers: %w: %s", ErrUnsupported, typ)
 		}
 	}
-	f.Type = typ
-	return &hostDefinition{typ: typ, foreign: &f}, nil
+	return &hostDefinition{typ: typ, foreign: &foreign{uintptr(f.Pointer), uintptr(f.Data), f.Owner}}, nil
+}
+
+// foreign is a native function as it is called, with whom its data belongs to.
+type foreign struct {
+	pointer, data uintptr
+	owner         any
 }

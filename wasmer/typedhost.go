@@ -13,10 +13,13 @@ type HostFunction struct{ definition hostDefinition }
 // Type is the function's WebAssembly type.
 func (f *HostFunction) Type() FunctionType { return f.definition.typ }
 
-func newHostFunction[R Result](call hostCall, params ...ValueType) *HostFunction {
+func newHostFunction[R Result](missing bool, call hostCall, params ...ValueType) *HostFunction {
 	typ := FunctionType{Params: params}
 	if result := typeOf[R](); result != TypeVoid {
 		typ.Results = []ValueType{result}
+	}
+	if missing {
+		call = nil // which is refused when it is imported
 	}
 	return &HostFunction{hostDefinition{typ: typ, call: call}}
 }
@@ -34,7 +37,7 @@ func give[R Result](values []ffi.Slot, result R) {
 // Host0 makes a host function without parameters; R is Void if it has no result. The Caller is as for
 // Imports.AppendFunction; an error ends the guest and comes out of the call that led here.
 func Host0[R Result](fn func(*Caller) (R, error)) *HostFunction {
-	return newHostFunction[R](func(c *Caller, v []ffi.Slot) error {
+	return newHostFunction[R](fn == nil, func(c *Caller, v []ffi.Slot) error {
 		result, err := fn(c)
 		give(v, result)
 		return err
@@ -43,7 +46,7 @@ func Host0[R Result](fn func(*Caller) (R, error)) *HostFunction {
 
 // Host1 is Host0 for one parameter.
 func Host1[A Number, R Result](fn func(*Caller, A) (R, error)) *HostFunction {
-	return newHostFunction[R](func(c *Caller, v []ffi.Slot) error {
+	return newHostFunction[R](fn == nil, func(c *Caller, v []ffi.Slot) error {
 		result, err := fn(c, argument[A](v, 0))
 		give(v, result)
 		return err
@@ -52,7 +55,7 @@ func Host1[A Number, R Result](fn func(*Caller, A) (R, error)) *HostFunction {
 
 // Host2 is Host0 for two parameters.
 func Host2[A, B Number, R Result](fn func(*Caller, A, B) (R, error)) *HostFunction {
-	return newHostFunction[R](func(c *Caller, v []ffi.Slot) error {
+	return newHostFunction[R](fn == nil, func(c *Caller, v []ffi.Slot) error {
 		result, err := fn(c, argument[A](v, 0), argument[B](v, 1))
 		give(v, result)
 		return err
@@ -61,7 +64,7 @@ func Host2[A, B Number, R Result](fn func(*Caller, A, B) (R, error)) *HostFuncti
 
 // Host3 is Host0 for three parameters.
 func Host3[A, B, C Number, R Result](fn func(*Caller, A, B, C) (R, error)) *HostFunction {
-	return newHostFunction[R](func(c *Caller, v []ffi.Slot) error {
+	return newHostFunction[R](fn == nil, func(c *Caller, v []ffi.Slot) error {
 		result, err := fn(c, argument[A](v, 0), argument[B](v, 1), argument[C](v, 2))
 		give(v, result)
 		return err
@@ -70,7 +73,7 @@ func Host3[A, B, C Number, R Result](fn func(*Caller, A, B, C) (R, error)) *Host
 
 // Host4 is Host0 for four parameters.
 func Host4[A, B, C, D Number, R Result](fn func(*Caller, A, B, C, D) (R, error)) *HostFunction {
-	return newHostFunction[R](func(c *Caller, v []ffi.Slot) error {
+	return newHostFunction[R](fn == nil, func(c *Caller, v []ffi.Slot) error {
 		result, err := fn(c, argument[A](v, 0), argument[B](v, 1), argument[C](v, 2), argument[D](v, 3))
 		give(v, result)
 		return err

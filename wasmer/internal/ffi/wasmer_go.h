@@ -165,6 +165,28 @@
  */
 #define WASMERGO_QUEUE_WORDS 4096
 
+#define WASMERGO_CLOCK_REALTIME 0
+
+#define WASMERGO_CLOCK_MONOTONIC 1
+
+#define WASMERGO_RANDOM_GET 2
+
+#define WASMERGO_RANDOM_FILL 3
+
+#define WASMERGO_LOG_WRITE 4
+
+#define WASMERGO_KV_GET 5
+
+#define WASMERGO_KV_SET 6
+
+#define WASMERGO_KV_DELETE 7
+
+#define WASMERGO_PEER_READ 8
+
+#define WASMERGO_PEER_WRITE 9
+
+#define WASMERGO_PEER_SIZE 10
+
 /*
  Slots of the scratch area; each holds one value (16 bytes).
  */
@@ -368,6 +390,16 @@ typedef struct wasmergo_extern wasmergo_extern;
  An instance. Owned by its store and freed with it: there is nothing to delete.
  */
 typedef struct wasmergo_instance wasmergo_instance;
+
+/*
+ The table. Any thread may use it at any time.
+ */
+typedef struct wasmergo_keyvalue wasmergo_keyvalue;
+
+/*
+ The ring. Any thread may use it at any time.
+ */
+typedef struct wasmergo_logring wasmergo_logring;
 
 /*
  A module; immutable, any thread may use it.
@@ -998,6 +1030,49 @@ wasmergo_bytes wasmergo_instance_reset(const wasmergo_instance *instance);
  As of `wasmergo_instance_reset`.
  */
 uint32_t wasmergo_instance_recycle(const wasmergo_instance *instance);
+ Makes a table, owned by the caller.
+ */
+wasmergo_keyvalue *wasmergo_keyvalue_new(size_t limit);
+
+/*
+ Frees a table that no guest can reach any more.
+ */
+void wasmergo_keyvalue_delete(wasmergo_keyvalue *table);
+
+/*
+ Sets a value, and reports whether there was room.
+
+ # Safety
+ Key and value hold so many bytes.
+ */
+bool wasmergo_keyvalue_set(const wasmergo_keyvalue *table,
+                           const uint8_t *key,
+                           size_t key_len,
+                           const uint8_t *value,
+                           size_t len);
+
+/*
+ The value, owned by the caller; none if there is none.
+
+ # Safety
+ The key holds so many bytes.
+ */
+wasmergo_bytes wasmergo_keyvalue_get(const wasmergo_keyvalue *table,
+                                     const uint8_t *key,
+                                     size_t len);
+
+/*
+ Deletes a value, and reports whether there was one.
+
+ # Safety
+ The key holds so many bytes.
+ */
+bool wasmergo_keyvalue_remove(const wasmergo_keyvalue *table, const uint8_t *key, size_t len);
+
+/*
+ How many values there are.
+ */
+size_t wasmergo_keyvalue_len(const wasmergo_keyvalue *table);
 
 /*
  Tells what there is.
@@ -1072,6 +1147,31 @@ wasmergo_bytes wasmergo_module_write(const wasmergo_module *module, int32_t file
 wasmergo_bytes wasmergo_artifact_inspect(const uint8_t *bytes,
                                          size_t len,
                                          wasmergo_bytes *out);
+
+/*
+ Makes a ring, owned by the caller, who keeps the pipe open until the ring is closed.
+ */
+wasmergo_logring *wasmergo_logring_new(size_t limit, int wake);
+
+/*
+ Frees a ring that no guest can reach any more.
+ */
+void wasmergo_logring_delete(wasmergo_logring *ring);
+
+/*
+ Takes all entries, owned by the caller. If there is none, the next one wakes the reader. `lost` gets how many were lost since
+ it was asked last.
+
+ # Safety
+ `lost` is valid.
+ */
+wasmergo_bytes wasmergo_logring_take(const wasmergo_logring *log,
+                                     uint64_t *lost);
+
+/*
+ From now on all entries are lost; wakes the reader for the last time.
+ */
+void wasmergo_logring_close(const wasmergo_logring *log);
 
 /*
  Makes a memory. Sizes are in pages; `max` is `UINT64_MAX` for none; it grows to `limit` at most, and counts as one of the
@@ -1249,6 +1349,9 @@ void wasmergo_program_run(size_t function,
                           const uint8_t *second,
                           const uint8_t *third,
                           const uint8_t *fourth);
+ The address of the function of this number; 0 if there is none.
+ */
+size_t wasmergo_ready_function(uint32_t number);
 
 /*
  The number of the signal that stops guests; 0 before the first engine is made.
