@@ -3,6 +3,7 @@ package wasmer
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 )
 
 // fillExports makes the go-ext-wasm way of calling. The functions behind it are looked up when first called.
@@ -17,16 +18,21 @@ func (i *Instance) fillExports() {
 
 // callable calls an export by its name and gives its only result.
 func (i *Instance) callable(name string) func(...any) (Value, error) {
+	var known atomic.Pointer[Function]
 	return func(args ...any) (Value, error) {
-		f, err := i.Function(name)
-		if err != nil {
-			return void(), err
-		}
-		if n := len(f.typ.Results); n > 1 {
-			return void(), &CallError{
-				Function: name, Position: -1,
-				Message: fmt.Sprintf("it has %d results, which Function.Call returns: %s", n, f.typ),
+		f := known.Load()
+		if f == nil {
+			var err error
+			if f, err = i.Function(name); err != nil {
+				return void(), err
 			}
+			if n := len(f.typ.Results); n > 1 {
+				return void(), &CallError{
+					Function: name, Position: -1,
+					Message: fmt.Sprintf("it has %d results, which Function.Call returns: %s", n, f.typ),
+				}
+			}
+			known.Store(f)
 		}
 		var space [1]Value
 		results, err := f.call(context.Background(), args, space[:0])
