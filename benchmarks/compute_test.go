@@ -41,10 +41,11 @@ func able(p program) []rival {
 	return slices.DeleteFunc(rivals, func(r rival) bool { return p.simd && r.lacksSIMD })
 }
 
-// BenchmarkEndToEnd compiles, instantiates, calls and closes each time, as go-ext-wasm's benchmarks did.
+// BenchmarkEndToEnd compiles, instantiates, calls and closes each time, as go-ext-wasm's benchmarks did. What runs for long is left
+// to BenchmarkCompute: the rest of it would be nothing.
 func BenchmarkEndToEnd(b *testing.B) {
 	for _, p := range programs {
-		if testing.Short() && !p.light {
+		if p.long || testing.Short() && !p.light {
 			continue
 		}
 		against(b, compilers(), p.name, func(b *testing.B, r rival) {

@@ -39,8 +39,8 @@ func BenchmarkThroughput(b *testing.B) {
 			all  bool
 		}{{"one_core", false}, {"all_cores", true}} {
 			against(b, append(unoptimized(), compilers()...), m.name+"_"+cores.name, func(b *testing.B, r rival) {
-				if m.large && r.slow {
-					b.Skip("takes minutes")
+				if r.slow && len(wasm) > 3<<20 {
+					b.Skip("takes a minute, or minutes")
 				}
 				if cores.all {
 					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU()))

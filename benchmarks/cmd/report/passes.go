@@ -19,9 +19,9 @@ type options struct {
 	short       bool
 }
 
-// longRows are those of which an operation takes seconds, or what it needs takes seconds to make. A pass with them takes five
+// longRows are those of which an operation takes seconds, or what it needs takes seconds to make. A pass with them takes three
 // times as long as one without, and they vary the least.
-const longRows = "^BenchmarkThroughput$|^BenchmarkWarmStart$|^Benchmark(Compute|EndToEnd)$/.*/^snappy_compress$|" +
+const longRows = "^BenchmarkThroughput$|^BenchmarkWarmStart$|^BenchmarkCompute$/.*/^snappy_compress$|" +
 	"^BenchmarkWASI$/.*/^(copyfile|echo|ls|cat)$|^BenchmarkMemorySize$/.*/_(256MiB|1GiB)$|^BenchmarkModuleSize$/.*/_10000$"
 
 func (o options) longPasses() int { return min(o.long, o.count) }
