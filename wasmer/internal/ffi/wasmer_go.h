@@ -1030,6 +1030,8 @@ wasmergo_bytes wasmergo_instance_reset(const wasmergo_instance *instance);
  As of `wasmergo_instance_reset`.
  */
 uint32_t wasmergo_instance_recycle(const wasmergo_instance *instance);
+
+/*
  Makes a table, owned by the caller.
  */
 wasmergo_keyvalue *wasmergo_keyvalue_new(size_t limit);
@@ -1349,6 +1351,8 @@ void wasmergo_program_run(size_t function,
                           const uint8_t *second,
                           const uint8_t *third,
                           const uint8_t *fourth);
+
+/*
  The address of the function of this number; 0 if there is none.
  */
 size_t wasmergo_ready_function(uint32_t number);
