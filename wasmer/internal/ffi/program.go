@@ -40,7 +40,7 @@ func RunProgram(function uintptr, code []uint64, slots *Slot, inputs *[ProgramIn
 		(*C.uint8_t)(inputs[2]), (*C.uint8_t)(inputs[3]))
 }
 
-// Address is the definition's address as a number.
+// Address is the definition's address as a number, as programs and native functions are given it.
 func (d *MemoryDefinition) Address() uintptr { return uintptr(unsafe.Pointer(d)) }
 
 // ProgramBytes are the bytes that a program has read, until the next one of its store begins.

@@ -11,7 +11,6 @@ package ffi
 // #include "wasmer_go.h"
 import "C"
 
-import "unsafe"
 
 // Ready is the number of a native function that is ready made.
 type Ready uint32
@@ -100,6 +99,3 @@ func (k *KeyValue) Remove(key string) bool {
 
 // Len is how many values there are.
 func (k *KeyValue) Len() int { return int(C.wasmergo_keyvalue_len(k.c())) }
-
-// Address is the definition's, as native functions are given it.
-func (m *MemoryDefinition) Address() uintptr { return uintptr(unsafe.Pointer(m)) }
