@@ -11,7 +11,6 @@ package ffi
 // #include "wasmer_go.h"
 import "C"
 
-
 // Ready is the number of a native function that is ready made.
 type Ready uint32
 
