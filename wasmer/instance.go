@@ -475,8 +475,8 @@ func (i *Instance) contextData() any {
 // its own Close only. Closing twice, or a nil instance, does nothing.
 //
 // An instance that is not closed is freed when it is collected. What it holds is outside of Go's heap, which therefore
-// grows little and is seldom looked through: whoever makes many instances should close them. A command that has exited,
-// see Start, is closed already.
+// grows little and is seldom looked through: whoever makes many instances should close each of them, named or not, or take them from a
+// Pool, which makes a few and resets them. A command that has exited, see Start, is closed already.
 func (i *Instance) Close() error {
 	if i != nil && i.store != nil {
 		i.end(&ExitError{plain: true})
