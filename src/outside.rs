@@ -38,7 +38,7 @@ pub(crate) unsafe fn call(call: &Call, function: Integers, integers: [usize; 6])
     if let (stack @ 1.., yielder) = call.outside.get() {
         unsafe {
             let way = yielder.replace(0);
-            let result = x86_64::call(a, b, c, d, e, f, stack, function);
+            let (result, _) = x86_64::call(integers, stack, function);
             yielder.write(way);
             return result;
         }
@@ -74,12 +74,9 @@ pub(crate) unsafe fn call_for_float(call: &Call, function: Integers, integers: [
     let [a, b, c, d, e, f] = integers;
     #[cfg(target_arch = "x86_64")]
     if let (stack @ 1.., yielder) = call.outside.get() {
-        type Switch =
-            unsafe extern "C" fn(usize, usize, usize, usize, usize, usize, usize, Integers) -> f64;
         unsafe {
-            let switch = std::mem::transmute::<*const (), Switch>(x86_64::call as *const ());
             let way = yielder.replace(0);
-            let result = switch(a, b, c, d, e, f, stack, function);
+            let (_, result) = x86_64::call(integers, stack, function);
             yielder.write(way);
             return result.to_bits();
         }
@@ -187,20 +184,36 @@ fn note(call: &Call) {
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use super::{Integers, Registers};
-    use std::arch::naked_asm;
+    use std::arch::{asm, naked_asm};
 
-    /// Calls the function with the first six arguments on the stack given. Debuggers and unwinders find the way back by the frame.
+    /// Calls the function with these arguments on the stack given. It may return an integer or a float.
+    #[inline(always)]
+    pub unsafe fn call(integers: [usize; 6], stack: usize, function: Integers) -> (usize, f64) {
+        let [a, b, c, d, e, f] = integers;
+        let (integer, float);
+        unsafe {
+            asm!(
+                "call {switch}",
+                switch = sym switch,
+                in("rdi") a,
+                in("rsi") b,
+                in("rdx") c,
+                in("rcx") d,
+                in("r8") e,
+                in("r9") f,
+                in("r10") stack,
+                in("r11") function,
+                lateout("rax") integer,
+                lateout("xmm0") float,
+                clobber_abi("C"),
+            )
+        }
+        (integer, float)
+    }
+
+    /// Calls what r11 leads to on the stack that r10 leads to. Debuggers and unwinders find the way back by the frame.
     #[unsafe(naked)]
-    pub unsafe extern "C" fn call(
-        _: usize,
-        _: usize,
-        _: usize,
-        _: usize,
-        _: usize,
-        _: usize,
-        stack: usize,
-        function: Integers,
-    ) -> usize {
+    unsafe extern "C" fn switch() {
         naked_asm!(
             ".cfi_startproc",
             "push rbp",
@@ -208,8 +221,8 @@ mod x86_64 {
             ".cfi_offset rbp, -16",
             "mov rbp, rsp",
             ".cfi_def_cfa_register rbp",
-            "mov rsp, [rbp + 16]",
-            "call [rbp + 24]",
+            "mov rsp, r10",
+            "call r11",
             "mov rsp, rbp",
             "pop rbp",
             ".cfi_def_cfa rsp, 8",

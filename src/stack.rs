@@ -132,7 +132,8 @@ pub(crate) fn resume() {
 /// The same for who knows the running call.
 #[inline(always)]
 pub(crate) fn resume_call(call: &Call) {
-    if call.reserve_open.replace(false) {
+    if call.reserve_open.get() {
+        call.reserve_open.set(false);
         close_reserve(call.stack.get(), call.limit);
     }
     call.check_interruption();

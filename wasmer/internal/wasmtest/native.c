@@ -36,6 +36,12 @@ int32_t native_fail(call *c, int32_t n) {
 	return n;
 }
 
+#ifdef __APPLE__
+static int on_own_stack(void) {
+	char here, *high = pthread_get_stackaddr_np(pthread_self());
+	return &here < high && &here >= high - pthread_get_stacksize_np(pthread_self());
+}
+#else
 static int on_own_stack(void) {
 	pthread_attr_t attributes;
 	void *low;
@@ -46,6 +52,7 @@ static int on_own_stack(void) {
 	char here;
 	return &here >= (char*)low && &here < (char*)low + size;
 }
+#endif
 int32_t native_where(call *c) { return on_own_stack(); }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
