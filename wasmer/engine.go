@@ -210,6 +210,9 @@ func NewEngine(config EngineConfig) (*Engine, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
+	if config.generator() == LLVM && config.Memories == BoundedMemories {
+		config.MaxMemoryPages = min(config.MaxMemoryPages, maxMemoryPages-1)
+	}
 	if config, err = config.withCache(); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,8 @@ const (
 	ReservedMemories Memories = 1
 	// BoundedMemories take the address space that they use and lie side by side in a few mappings, so that hundreds of thousands
 	// live in one process. The code checks bounds, which makes it slower. A memory may move when it grows. Modules can
-	// import memories of either kind, those compiled for ReservedMemories only such.
+	// import memories of either kind, those compiled for ReservedMemories only such. With LLVM they have 65535 pages at most: its
+	// code reads their size in 32 bits, so those of 65536 pages, from another engine, have nothing that it can access.
 	BoundedMemories Memories = 2
 )
 
