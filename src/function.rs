@@ -4,6 +4,7 @@ use crate::bytes::{Encoder, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
 use crate::r#extern::{Item, wasmergo_extern};
 use crate::guard;
+use crate::kept_stack::{self, End, Target};
 use crate::meter::WASMERGO_TRAP_COST_LIMIT;
 use crate::statistics::{self, Statistics};
 use crate::store::wasmergo_store;
@@ -25,7 +26,7 @@ pub const WASMERGO_INTERRUPTED: u32 = 3;
 /// A running call, on the stack of its thread: what a signal handler must know, and what is needed to give it up.
 pub(crate) struct Call {
     /// The thread's trap handler outside of the call; see `thread`.
-    trap_handler: usize,
+    pub trap_handler: usize,
     /// The call of the same store that this one is nested in.
     pub outer: *const Call,
     /// The call on the same thread that this one is nested in.
@@ -99,6 +100,7 @@ impl Call {
         CURRENT.set(self.around);
         unsafe {
             thread::restore_trap_handler(self.trap_handler)?;
+            kept_stack::abandon(self);
             stack::free(self.stack.get(), self.limit);
         }
         Ok(())
@@ -256,11 +258,6 @@ pub(crate) unsafe fn invoke(callee: &VMCallerCheckedAnyfunc, values: *mut RawVal
 /// The body has nothing to drop, and neither has what it does while a guest runs: a trap drops its frames.
 #[inline(always)]
 pub(crate) unsafe fn on_stack<B: Fn(&Call)>(call: *const Call, body: B) -> Result<(), Trap> {
-    struct Target {
-        call: *const Call,
-        start: unsafe fn(&Call, *const ()),
-        body: *const (),
-    }
     unsafe fn start<B: Fn(&Call)>(call: &Call, body: *const ()) {
         call.stack.set(stack::guard(call.limit));
         unsafe { (*body.cast::<B>())(call) }
@@ -269,10 +266,22 @@ pub(crate) unsafe fn on_stack<B: Fn(&Call)>(call: *const Call, body: B) -> Resul
         call,
         start: start::<B>,
         body: (&raw const body).cast(),
+        end: Cell::new(None),
     };
-    let target = &raw const target;
+    if unsafe { kept_stack::run(&target) } {
+        return match target.end.take() {
+            None | Some(End::Nothing) => Ok(()),
+            Some(End::Trap(trap)) => Err(trap),
+            Some(End::Panic(payload)) => panic::resume_unwind(payload),
+        };
+    }
+    unsafe { on_new_stack(&target) }
+}
+
+/// The same on a stack of its own, which wasmer makes for the one call.
+unsafe fn on_new_stack(target: *const Target) -> Result<(), Trap> {
     let config = VMConfig {
-        wasm_stack_size: Some(stack::size(unsafe { (*call).limit })),
+        wasm_stack_size: Some(stack::size(unsafe { (*(*target).call).limit })),
     };
     let body = move || unsafe { ((*target).start)(&*(*target).call, (*target).body) };
     unsafe { catch_traps(stack::trap_handler(), &config, body) }

@@ -62,6 +62,7 @@ mod interrupt;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod interrupt_step;
 mod kept;
+mod kept_stack;
 mod keyvalue;
 mod latch;
 mod level;

@@ -209,6 +209,12 @@ pub(crate) fn yielder() -> Option<*mut usize> {
     }
 }
 
+/// Where wasmer keeps its pointers to the trap handler, and to the way from a guest's stack.
+#[inline(always)]
+pub(crate) fn slots() -> Option<(*mut usize, *mut usize)> {
+    Some((slot()?, yielder()?))
+}
+
 /// The trap handler of the call that runs on this thread; null (0) outside of calls.
 #[inline(always)]
 pub(crate) fn trap_handler() -> usize {
