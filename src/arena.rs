@@ -5,6 +5,7 @@ use crate::resource::{explain, map, replace, unmap};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmer_types::{MemoryError, MemoryStyle, WASM_PAGE_SIZE};
 
 /// The 4 GiB that an index can address, and the guard behind them that an offset can reach.
@@ -194,25 +195,34 @@ fn refused(what: &str, error: &io::Error) -> MemoryError {
     ))
 }
 
+/// How many live memories were shown: as a rule none, and then nobody has to look.
+static SHOWN: AtomicUsize = AtomicUsize::new(0);
+
 /// Notes that the bytes of the memory with this base were shown: its address range is never recycled.
 pub(crate) fn show(base: usize) {
-    arena().shown.get_or_insert_default().insert(base);
+    let mut arena = arena();
+    let shown = arena.shown.get_or_insert_default();
+    shown.insert(base);
+    SHOWN.store(shown.len(), Ordering::Release);
 }
 
 /// Whether they were.
 pub(crate) fn is_shown(base: usize) -> bool {
-    let arena = arena();
-    arena
-        .shown
-        .as_ref()
-        .is_some_and(|shown| shown.contains(&base))
+    SHOWN.load(Ordering::Acquire) > 0
+        && arena()
+            .shown
+            .as_ref()
+            .is_some_and(|shown| shown.contains(&base))
 }
 
 /// Whether the bytes of the memory with this base were shown, which has its end.
 pub(crate) fn take_shown(base: usize) -> bool {
+    if SHOWN.load(Ordering::Acquire) == 0 {
+        return false;
+    }
     let mut arena = arena();
-    arena
-        .shown
-        .as_mut()
-        .is_some_and(|shown| shown.remove(&base))
+    let shown = arena.shown.get_or_insert_default();
+    let found = shown.remove(&base);
+    SHOWN.store(shown.len(), Ordering::Release);
+    found
 }

@@ -14,7 +14,7 @@ use wasmer_types::{
 };
 
 /// Segments of less bytes are copied sooner than mapped.
-const LARGE: usize = 64 << 10;
+const LARGE: usize = 16 << 10;
 
 /// Images of the first segments of a module. They are made for its second instance: many modules have but one.
 #[derive(Default)]

@@ -35,6 +35,7 @@ mod charge;
 mod code;
 mod compilation;
 mod compiler;
+mod count;
 mod digest;
 mod dump;
 mod dwarf;

@@ -1,10 +1,11 @@
 //! What there is in the process at the moment, of the kinds that the Go side cannot count.
 
+use crate::count::Count;
 use crate::guard::infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-static EXTERNS: AtomicU64 = AtomicU64::new(0);
+static EXTERNS: Count = Count::new();
 static CODE: Code = Code::new();
 
 /// A live extern.
@@ -12,14 +13,14 @@ pub(crate) struct Extern(());
 
 impl Extern {
     pub fn new() -> Self {
-        EXTERNS.fetch_add(1, Ordering::Relaxed);
+        EXTERNS.add(1);
         Self(())
     }
 }
 
 impl Drop for Extern {
     fn drop(&mut self) {
-        EXTERNS.fetch_sub(1, Ordering::Relaxed);
+        EXTERNS.sub(1);
     }
 }
 
@@ -110,7 +111,7 @@ impl From<&Code> for wasmergo_code {
 pub unsafe extern "C" fn wasmergo_live_read(out: *mut wasmergo_live) {
     unsafe {
         out.write(wasmergo_live {
-            externs: EXTERNS.load(Ordering::Relaxed),
+            externs: EXTERNS.get() as u64,
             code: (&CODE).into(),
         });
     }

@@ -1,30 +1,30 @@
 //! How many memories there are, and what they take.
 
+use crate::count::Count;
 use crate::guard::infallible;
 use crate::{image, resource};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static ACCESSIBLE: AtomicUsize = AtomicUsize::new(0);
+static LIVE: Count = Count::new();
+static ACCESSIBLE: Count = Count::new();
 
 /// Counts a memory of `len` bytes.
 pub(crate) fn made(len: usize) {
-    LIVE.fetch_add(1, Ordering::Relaxed);
+    LIVE.add(1);
     grown(len);
 }
 
 pub(crate) fn grown(by: usize) {
-    ACCESSIBLE.fetch_add(by, Ordering::Relaxed);
+    ACCESSIBLE.add(by);
 }
 
 pub(crate) fn shrunk(by: usize) {
-    ACCESSIBLE.fetch_sub(by, Ordering::Relaxed);
+    ACCESSIBLE.sub(by);
 }
 
 /// Counts it no more.
 pub(crate) fn freed(len: usize) {
-    LIVE.fetch_sub(1, Ordering::Relaxed);
-    ACCESSIBLE.fetch_sub(len, Ordering::Relaxed);
+    LIVE.sub(1);
+    ACCESSIBLE.sub(len);
 }
 
 /// The memories of the process, of all engines together.
@@ -50,8 +50,8 @@ pub struct wasmergo_memory_stats {
 pub extern "C" fn wasmergo_memory_stats_now(mappings: bool) -> wasmergo_memory_stats {
     let (images, image_bytes) = image::live();
     infallible(|| wasmergo_memory_stats {
-        memories: LIVE.load(Ordering::Relaxed) as u64,
-        accessible: ACCESSIBLE.load(Ordering::Relaxed) as u64,
+        memories: LIVE.get() as u64,
+        accessible: ACCESSIBLE.get() as u64,
         reserved: resource::reserved() as u64,
         mappings: if mappings {
             resource::mappings() as u64

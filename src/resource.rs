@@ -1,6 +1,7 @@
 //! What the system refuses, and which of its limits that is.
 
 use crate::error::{Error, wasmergo_error_kind};
+use std::cell::Cell;
 use std::fmt::Write;
 use std::io::{self, Read};
 use std::ptr;
@@ -41,15 +42,21 @@ pub(crate) fn map(len: usize, access: libc::c_int) -> io::Result<usize> {
     Ok(base + spare)
 }
 
-/// Whether there is still room for the many small things, looked up each so-manieth time: where Rust gets no memory for them it
+/// Whether there is still room for the many small things, looked up each so-manieth time
+/// of a thread: where Rust gets no memory for them it
 /// ends the process.
 pub(crate) fn check() -> Result<(), Error> {
     const EACH: usize = 64;
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
     static SHORT: AtomicBool = AtomicBool::new(false);
-    if COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(EACH) || SHORT.load(Ordering::Relaxed) {
+    let count = COUNT.replace(COUNT.get().wrapping_add(1));
+    if count.is_multiple_of(EACH) || SHORT.load(Ordering::Relaxed) {
         let room = has_room(PAGE);
-        SHORT.store(room.is_err(), Ordering::Relaxed);
+        if SHORT.load(Ordering::Relaxed) != room.is_err() {
+            SHORT.store(room.is_err(), Ordering::Relaxed);
+        }
         room.map_err(|error| exhausted("go on", &error, PAGE))?;
     }
     Ok(())

@@ -4,11 +4,13 @@
 use crate::function::Call;
 use crate::instance::wasmergo_instance;
 use crate::store::wasmergo_store;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 /// A number that one thread at a time adds to.
 #[derive(Default)]
+#[repr(transparent)]
 struct Count(AtomicU64);
 
 impl Count {
@@ -23,13 +25,15 @@ impl Count {
     }
 }
 
-/// What is counted of an instance, or of a store where no instance is called.
+/// What is counted of an instance, or of a store where no instance is called. The Go side reads all but the clock in place.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Statistics {
     calls: Count,
     host_calls: Count,
     refused: Count,
-    measured: AtomicBool,
+    /// Not 0 if times are measured.
+    measured: AtomicU32,
     clock: Clock,
 }
 
@@ -122,7 +126,7 @@ impl Statistics {
     /// Whether times are measured.
     #[inline(always)]
     pub fn measured(&self) -> bool {
-        self.measured.load(Ordering::Relaxed)
+        self.measured.load(Ordering::Relaxed) != 0
     }
 
     fn switch(&self, phase: Phase, now: u64) {
@@ -198,6 +202,19 @@ pub struct wasmergo_statistics {
     pub host_time: u64,
 }
 
+/// Where in an instance its `calls`, `host_calls`, `refused_growths`, and, in 32 bits, whether times are measured, lie one after
+/// another.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_instance_counts() -> usize {
+    offset_of!(wasmergo_instance, statistics)
+}
+
+/// The same for a store.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmergo_store_counts() -> usize {
+    offset_of!(wasmergo_store, statistics)
+}
+
 /// What was counted of the instance. Any thread may ask at any time.
 ///
 /// # Safety
@@ -226,7 +243,7 @@ pub unsafe extern "C" fn wasmergo_store_statistics(
 /// From now on times are measured of the instance.
 #[unsafe(no_mangle)]
 pub extern "C" fn wasmergo_instance_measure(instance: &wasmergo_instance) {
-    instance.statistics.measured.store(true, Ordering::Relaxed);
+    instance.statistics.measured.store(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ type account struct {
 	gone           InstanceStats
 	instantiations uint64
 	tallies        []*tally
+	// first is the tally of the first instance, and alone the list of it: most stores have but one.
+	first tally
+	alone [1]*tally
 	// meter is that of all instances.
 	meter meterState
 
@@ -165,8 +168,9 @@ func (a *engineAccount) stats() EngineStats {
 	return stats
 }
 
-func openAccount(store *ffi.Store) *account {
+func openAccount(store *ffi.Store, meter *ffi.Meter) *account {
 	a := &account{store: store}
+	a.meter.init(meter)
 	ledger.mu.Lock()
 	defer ledger.mu.Unlock()
 	a.next = ledger.first
@@ -203,7 +207,8 @@ func (a *account) close() {
 	a.tallies = nil
 	a.meter.settle()
 	gone, instantiations := a.gone, a.instantiations
-	gone.addMetered(&a.meter)
+	gone.Instructions += a.meter.instructions
+	gone.Cost += a.meter.used
 	a.mu.Unlock()
 
 	ledger.mu.Lock()
@@ -218,7 +223,9 @@ func (a *account) close() {
 	}
 	for _, engine := range []*engineAccount{a.engine.Load(), &process} {
 		if engine != nil {
-			engine.gone.add(gone)
+			if gone != (InstanceStats{}) {
+				engine.gone.add(gone)
+			}
 			engine.instantiations += instantiations
 		}
 	}
@@ -226,9 +233,15 @@ func (a *account) close() {
 
 // add begins to count an instance.
 func (a *account) add(instance *ffi.Instance, title string) *tally {
-	t := &tally{account: a, instance: instance, title: title}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	t := &a.first
+	if t.account == nil {
+		a.tallies = a.alone[:0]
+	} else {
+		t = new(tally)
+	}
+	*t = tally{account: a, instance: instance, title: title}
 	a.tallies = append(a.tallies, t)
 	a.instantiations++
 	return t

@@ -23,6 +23,8 @@ type description struct {
 	exports []ExportType
 	// positions are the exports' by name.
 	positions map[string]int
+	// memories are the positions of those that are memories.
+	memories []int
 }
 
 type section struct {
@@ -66,6 +68,9 @@ func decodeDescription(d *ffi.Decoder) description {
 	for i := range m.exports {
 		m.exports[i] = ExportType{Name: d.String(), Type: decodeExternType(d)}
 		m.positions[m.exports[i].Name] = i
+		if m.exports[i].Type.Kind == ExternMemory {
+			m.memories = append(m.memories, i)
+		}
 	}
 	return m
 }

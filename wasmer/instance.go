@@ -237,10 +237,8 @@ func (i *Instance) initializer() (position int, ok bool) {
 
 // addMemories makes the Go side of all exported memories, with the store entered. Others are made when asked for.
 func (i *Instance) addMemories() {
-	for position, export := range i.exports {
-		if export.Type.Kind != ExternMemory {
-			continue
-		}
+	for _, position := range i.module.memories {
+		export := &i.exports[position]
 		memory := newMemory(i.store, i.ptr.Export(position), export.Type.Memory)
 		memory.instance = i
 		i.items[export.Name] = memory

@@ -26,6 +26,8 @@ func BenchmarkInstances(b *testing.B) {
 			ffi.Nothing()
 		}
 	})
+	engine := wasmer.Must(wasmer.NewEngine(wasmer.EngineConfig{}))
+	b.Cleanup(func() { engine.Close() })
 	for _, bm := range []struct{ name, module string }{
 		{"NoMemory", one},
 		{"Small", `(memory (export "memory") 1)` + one},
@@ -35,7 +37,7 @@ func BenchmarkInstances(b *testing.B) {
 		{"Data256KiB", data(256<<10) + one},
 		{"Data20MB", data(20e6) + one},
 	} {
-		module := wasmer.Must(wasmer.Compile([]byte("(module " + bm.module + ")")))
+		module := wasmer.Must(engine.Compile(background, []byte("(module "+bm.module+")")))
 		b.Cleanup(func() { module.Close() })
 		b.Run(bm.name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -43,12 +43,8 @@ func (s *Store) Meter() *Meter { return &s.meter }
 // Meter is that of the instance's store: it counts what other instances of the store execute too.
 func (i *Instance) Meter() *Meter { return i.store.Meter() }
 
-func (m *Meter) init(s *Store, cells *ffi.Meter) {
-	m.store, m.meterState = s, &s.account.meter
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.cells = cells
-	m.limit, m.granted = math.MaxUint64, math.MaxUint64
+func (m *meterState) init(cells *ffi.Meter) {
+	m.cells, m.limit, m.granted = cells, math.MaxUint64, math.MaxUint64
 }
 
 // admit prepares for the code of an engine.

@@ -132,10 +132,10 @@ func newStore(stackSize int) (*Store, error) {
 		return nil, translate("store", err)
 	}
 	s := &Store{
-		ptr: ptr, slot: slot, account: openAccount(ptr), status: scratch.Status, hostThread: scratch.HostThread,
+		ptr: ptr, slot: slot, account: openAccount(ptr, scratch.Meter), status: scratch.Status, hostThread: scratch.HostThread,
 		running: scratch.Running, number: scratch.Number, scratch: scratch.Slots,
 	}
-	s.meter.init(s, scratch.Meter)
+	s.meter = Meter{s, &s.account.meter}
 	s.cleanup = runtime.AddCleanup(s, collectStore, storeParts{ptr, slot, s.account})
 	return s, nil
 }

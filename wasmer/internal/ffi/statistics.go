@@ -13,7 +13,10 @@ package ffi
 // #include "wasmer_go.h"
 import "C"
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // Statistics is what was counted, and measured, in nanoseconds.
 type Statistics struct {
@@ -28,8 +31,30 @@ func statistics(c *C.wasmergo_statistics) Statistics {
 	}
 }
 
+// counts are what Rust counts, where it does.
+type counts struct {
+	calls, hostCalls, refusedGrowths atomic.Uint64
+	measured                         atomic.Uint32
+}
+
+// Where in an instance and in a store they lie.
+var (
+	countsOfInstance = uintptr(C.wasmergo_instance_counts())
+	countsOfStore    = uintptr(C.wasmergo_store_counts())
+)
+
+// read gives what was counted, if nothing was measured, which takes a crossing.
+func (c *counts) read() (s Statistics, ok bool) {
+	return Statistics{
+		Calls: c.calls.Load(), HostCalls: c.hostCalls.Load(), RefusedGrowths: c.refusedGrowths.Load(),
+	}, c.measured.Load() == 0
+}
+
 // Statistics is what was counted of the instance; any goroutine may ask at any time before its store is deleted.
 func (i *Instance) Statistics() Statistics {
+	if counted, ok := (*counts)(unsafe.Add(unsafe.Pointer(i), countsOfInstance)).read(); ok {
+		return counted
+	}
 	var out C.wasmergo_statistics
 	C.wasmergo_instance_statistics(i.c(), &out)
 	return statistics(&out)
@@ -40,6 +65,9 @@ func (i *Instance) Measure() { C.wasmergo_instance_measure(i.c()) }
 
 // Statistics is what was counted of functions that belong to no instance of the Go side.
 func (s *Store) Statistics() Statistics {
+	if counted, ok := (*counts)(unsafe.Add(unsafe.Pointer(s), countsOfStore)).read(); ok {
+		return counted
+	}
 	var out C.wasmergo_statistics
 	C.wasmergo_store_statistics(s.c(), &out)
 	return statistics(&out)

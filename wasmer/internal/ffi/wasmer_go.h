@@ -1410,6 +1410,15 @@ wasmergo_snapshot *wasmergo_snapshot_share(const wasmergo_snapshot *snapshot);
  Frees a snapshot; instances that were made from it go on.
  */
 void wasmergo_snapshot_delete(wasmergo_snapshot *snapshot);
+ Where in an instance its `calls`, `host_calls`, `refused_growths`, and, in 32 bits, whether times are measured, lie one after
+ another.
+ */
+size_t wasmergo_instance_counts(void);
+
+/*
+ The same for a store.
+ */
+size_t wasmergo_store_counts(void);
 
 /*
  What was counted of the instance. Any thread may ask at any time.
