@@ -37,9 +37,10 @@ type PoolConfig struct {
 // on are counts: statistics are those of all uses; the Meter begins anew, with the limit of its engine.
 //
 // An instance is used and put back also if its guest has trapped or was interrupted. One that has exited, or was closed, is replaced, and
-// so is one whose store was used to make other things, and one that cannot be reset, see Instance.Reset; the start code of a module,
-// by contrast, runs once for each instance that is made, and what it did is what resets go back to: random numbers that it has
-// drawn are the same in each use.
+// so is one whose store was used to make other things, one that cannot be reset, see Instance.Reset, and one of code that was
+// optimized since, see Tiering. The start code of a module runs once for each instance that is made, and what it did is what resets go
+// back to: random numbers that it has drawn are the same in each use. Bytes that were shown by Memory.Data use up address space, as
+// they do elsewhere: prefer Read and Write.
 type Pool struct {
 	module  *Module
 	imports *Imports

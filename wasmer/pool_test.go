@@ -462,3 +462,42 @@ func TestPoolStorm(t *testing.T) {
 		require.Equal(t, "begin", string(bytes.Trim(data, "\x00")))
 	})
 }
+
+func TestPoolOfTiers(t *testing.T) {
+	engine := tieredEngine(t, wasmer.EngineConfig{})
+	release := occupied(t, engine)
+	module := compile(t, engine, touching)
+	pool := newPool(t, module, nil, wasmer.PoolConfig{MaxLive: 1})
+	i := get(t, pool)
+	require.Equal(t, wasmer.TierBaseline, i.Tier())
+	release()
+	waitTier(t, module)
+	require.NoError(t, pool.Put(i))
+	i = get(t, pool)
+	require.Equal(t, wasmer.TierOptimized, i.Tier())
+	require.NoError(t, pool.Put(i))
+	require.Equal(t, wasmer.PoolStats{Idle: 1, Made: 2, Reset: 1, Replaced: 1}, pool.Stats())
+}
+
+// Of a module whose memory is another's there is nothing to reset: each user gets an instance that was made for it.
+func TestPoolOfWhatCannotBeReset(t *testing.T) {
+	engine := newEngine(t, wasmer.EngineConfig{})
+	module := compile(t, engine, `(module (import "env" "memory" (memory 1)) (export "memory" (memory 0)))`)
+	memory, err := wasmer.NewMemory(1, 1)
+	require.NoError(t, err)
+	defer memory.Close()
+	pool := newPool(t, module, nil, wasmer.PoolConfig{MaxLive: 1, Imports: func() (*wasmer.Imports, error) {
+		return wasmer.NewImports().Memory("memory", memory), nil
+	}})
+	_, err = pool.Get(background)
+	require.ErrorIs(t, err, wasmer.ErrStoreMismatch)
+	externs := newPool(t, compile(t, engine, `(module (import "env" "v" (func $v (result externref)))
+		(table (export "t") 1 externref) (func $f (table.set 0 (i32.const 0) (call $v))) (start $f))`), wasmer.NewImports().Function("v", func() any { return "a value" }), wasmer.PoolConfig{})
+	for range 3 {
+		i := get(t, externs)
+		require.Equal(t, "a value", element(t, exportedTable(t, i, "t"), 0).ToExternRef())
+		require.NoError(t, exportedTable(t, i, "t").Set(0, wasmer.ExternRef("another")))
+		require.NoError(t, externs.Put(i))
+	}
+	require.Equal(t, wasmer.PoolStats{Made: 3, Replaced: 3}, externs.Stats())
+}

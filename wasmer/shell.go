@@ -136,7 +136,7 @@ func (i *Instance) recycle() (*Instance, error) {
 	}
 	i.closed.Store(true)
 	close(i.ended)
-	fits := !i.shell.once && len(s.hosts) == i.shell.hosts && s.users.Load() == 1
+	fits := !i.shell.once && len(s.hosts) == i.shell.hosts && s.users.Load() == 1 && i.tier == i.module.Tier()
 	if !s.gate.close() || !fits || !s.seclude() {
 		s.closeInstances()
 		s.leave() // which frees the store, if nobody else has to
