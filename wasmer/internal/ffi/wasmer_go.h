@@ -1410,6 +1410,8 @@ wasmergo_snapshot *wasmergo_snapshot_share(const wasmergo_snapshot *snapshot);
  Frees a snapshot; instances that were made from it go on.
  */
 void wasmergo_snapshot_delete(wasmergo_snapshot *snapshot);
+
+/*
  Where in an instance its `calls`, `host_calls`, `refused_growths`, and, in 32 bits, whether times are measured, lie one after
  another.
  */
