@@ -15,12 +15,15 @@ func BenchmarkCall(b *testing.B) {
 			cgo.Empty()
 		}
 	})
-	eachSumForm(b, func(b *testing.B, call func() (int32, error)) {
+	eachSumForm(b, func(b *testing.B, form callForm) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := call(); err != nil {
+			if _, err := form.call(); err != nil {
 				b.Fatal(err)
 			}
+		}
+		if form.batch > 0 {
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(form.batch), "ns/call")
 		}
 	})
 }
@@ -41,8 +44,8 @@ func BenchmarkHostCall(b *testing.B) {
 
 // TestCallForms proves what the benchmarks of calls then take for granted.
 func TestCallForms(t *testing.T) {
-	eachSumForm(t, func(t *testing.T, call func() (int32, error)) {
-		if sum, err := call(); sum != 42 || err != nil {
+	eachSumForm(t, func(t *testing.T, form callForm) {
+		if sum, err := form.call(); sum != 42 || err != nil {
 			t.Fatal(sum, err)
 		}
 	})
@@ -71,7 +74,7 @@ func TestTraps(t *testing.T) {
 	}
 }
 
-func eachSumForm[T runner[T]](t T, f func(t T, call func() (int32, error))) {
+func eachSumForm[T runner[T]](t T, f func(t T, form callForm)) {
 	wasm := binary(t, sumGuest)
 	for _, r := range compilers() {
 		t.Run(r.name, func(t T) {
@@ -80,7 +83,7 @@ func eachSumForm[T runner[T]](t T, f func(t T, call func() (int32, error))) {
 				t.Fatal(err)
 			}
 			for _, form := range forms {
-				t.Run(form.name, func(t T) { f(t, form.call) })
+				t.Run(form.name, func(t T) { f(t, form) })
 			}
 		})
 	}

@@ -80,6 +80,8 @@ const maxArgs = 16
 type callForm struct {
 	name string
 	call func() (int32, error)
+	// batch is how many calls call makes at once; 0 for one.
+	batch int
 }
 
 // addOne is a host function as plain as all rivals take it, most of them by reflection.

@@ -3,6 +3,7 @@ package benchmarks
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
@@ -163,26 +164,32 @@ func (i *wasmerInstance) sumForms() ([]callForm, error) {
 		return nil, err
 	}
 	stack := make([]uint64, 2)
+	const batch = 1000
+	rows, sums := slices.Repeat([]uint64{5, 37}, batch), make([]uint64, batch)
 	return []callForm{
-		{"Exports", func() (int32, error) {
+		{name: "Exports", call: func() (int32, error) {
 			result, err := i.legacy.Exports["sum"](5, 37)
 			if err != nil {
 				return 0, err
 			}
 			return result.ToI32(), nil
 		}},
-		{"FunctionCall", func() (int32, error) {
+		{name: "FunctionCall", call: func() (int32, error) {
 			results, err := fn.Call(ctx, 5, 37)
 			if err != nil {
 				return 0, err
 			}
 			return results[0].ToI32(), nil
 		}},
-		{"Typed", func() (int32, error) { return typed(ctx, 5, 37) }},
-		{"CallRaw", func() (int32, error) {
+		{name: "Typed", call: func() (int32, error) { return typed(ctx, 5, 37) }},
+		{name: "CallRaw", call: func() (int32, error) {
 			stack[0], stack[1] = 5, 37
 			err := fn.CallRaw(ctx, stack)
 			return int32(stack[0]), err
+		}},
+		{name: "CallBatch", batch: batch, call: func() (int32, error) {
+			_, err := fn.CallBatch(ctx, rows, sums)
+			return int32(sums[batch-1]), err
 		}},
 	}, nil
 }

@@ -215,7 +215,7 @@ func (i *wasmtimeInstance) sumForms() ([]callForm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []callForm{{"Call", func() (int32, error) {
+	return []callForm{{name: "Call", call: func() (int32, error) {
 		result, err := fn.Call(i.store, int32(5), int32(37))
 		if err != nil {
 			return 0, err

@@ -169,14 +169,14 @@ func (i wazeroInstance) sumForms() ([]callForm, error) {
 	}
 	stack := make([]uint64, 2)
 	return []callForm{
-		{"Call", func() (int32, error) {
+		{name: "Call", call: func() (int32, error) {
 			results, err := fn.Call(ctx, 5, 37)
 			if err != nil {
 				return 0, err
 			}
 			return api.DecodeI32(results[0]), nil
 		}},
-		{"CallWithStack", func() (int32, error) {
+		{name: "CallWithStack", call: func() (int32, error) {
 			stack[0], stack[1] = 5, 37
 			err := fn.CallWithStack(ctx, stack)
 			return api.DecodeI32(stack[0]), err

@@ -13,6 +13,7 @@ func borderTargets() []target {
 		toRival("CallRaw, stretch", of("Call", "CallRaw"), call(wazero, "CallWithStack"), 1.8),
 		toRival("CallRaw", of("Call", "CallRaw"), yardstick, 1.9),
 		toRival("CallRaw, stretch", of("Call", "CallRaw"), yardstick, 1.6),
+		toRival("a call in a batch", of("Call", "CallBatch"), call(wazero, "CallWithStack"), 0.3),
 		{"Exports[\"sum\"](5, 37): allocations", 2, false, allocations, medianOf(of("Call", "Exports"), allocsPerOp)},
 		// 150 ns where wazero's Call takes 65.
 		toRival("Exports[\"sum\"](5, 37)", of("Call", "Exports"), call(wazero, "Call"), 150.0/65),

@@ -69,7 +69,10 @@ var groups = []group{
 		name: "Instantiate", row: "module", unit: perOp, references: toRivals,
 		about: "Make and close an instance of a compiled module.",
 	},
-	{name: "Call", about: "`sum(5, 37)` in each form of the API.", row: "form", unit: perOp, references: toYardstick},
+	{
+		name: "Call", row: "form", unit: perCall, references: toYardstick,
+		about: "`sum(5, 37)` in each form of the API. `CallBatch` is one of 1,000 calls at once; allocations are those of all.",
+	},
 	{
 		name: "HostCall", about: "A Go function that a guest calls. Allocations are those of 1000 calls.", row: "form",
 		unit: perHostCall, references: toYardstick,
