@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -51,15 +52,32 @@ func eachProgram[T runner[T]](t T, chats int32, served int, f func(t T, run func
 		})
 	})
 	chatty := binary(t, hostCallGuest)
-	eachRival(t, compilers(), "chatty", func(t T, r rival) {
-		m := compile(t, open(t, r, hosts{"f": r.hostForms[0].fn}), chatty)
-		f(t, func() error { return chat(m, chats) })
-	})
+	for _, row := range []struct{ name, form string }{{"chatty", ""}, {"chatty_native", "Native"}} {
+		eachRival(t, having(row.form), row.name, func(t T, r rival) {
+			m := compile(t, open(t, r, hosts{"f": r.hostForm(row.form)}), chatty)
+			f(t, func() error { return chat(m, chats) })
+		})
+	}
 	counter := binary(t, requestGuest)
 	eachRival(t, compilers(), "requests", func(t T, r rival) {
 		m := compile(t, open(t, r, nil), counter)
 		f(t, func() error { return serve(m, served) })
 	})
+}
+
+// hostForm is the one with the name, or the first if that is empty.
+func (r rival) hostForm(name string) any {
+	for _, form := range r.hostForms {
+		if form.name == name || name == "" {
+			return form.fn
+		}
+	}
+	return nil
+}
+
+// having are the compilers whose host functions can be written in the form.
+func having(form string) []rival {
+	return slices.DeleteFunc(compilers(), func(r rival) bool { return r.hostForm(form) == nil })
 }
 
 // chat makes an instance, lets it call the host, and closes it.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"unsafe"
 
+	"github.com/wasmerio/go-ext-wasm/benchmarks/internal/cgo"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
@@ -30,6 +32,7 @@ func wasmerRivals() []rival {
 				{"Func", addOne},
 				{"FuncWithCaller", func(_ *wasmer.Caller, x int32) int32 { return x + 1 }},
 				{"Reflection", func(x number) number { return x + 1 }},
+				{"Native", native{cgo.AddOne()}},
 			},
 		})
 	}
@@ -48,6 +51,11 @@ func unoptimized() []rival {
 // number is no type of the common signatures, so that a function of numbers can only be called by reflection.
 type number int32
 
+// native is a host function of C, from an i32 to an i32.
+type native struct{ pointer unsafe.Pointer }
+
+var increment = wasmer.FunctionType{Params: []wasmer.ValueType{wasmer.ValueTypeI32}, Results: []wasmer.ValueType{wasmer.ValueTypeI32}}
+
 type wasmerEngine struct {
 	engine  *wasmer.Engine
 	imports *wasmer.Imports
@@ -60,6 +68,10 @@ func openWasmer(config wasmer.EngineConfig, s setup) (engine, error) {
 	}
 	imports := wasmer.NewImports().Namespace("env")
 	for name, fn := range s.hosts {
+		if fn, ok := fn.(native); ok {
+			imports.Native(name, fn.pointer, increment)
+			continue
+		}
 		if _, err := imports.Append(name, fn, nil); err != nil {
 			return nil, err
 		}

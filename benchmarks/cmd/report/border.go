@@ -19,6 +19,7 @@ func borderTargets() []target {
 		toRival("Exports[\"sum\"](5, 37)", of("Call", "Exports"), call(wazero, "Call"), 150.0/65),
 		toRival("host call, typed", of("HostCall", "Func"), key{"HostCall", wazero, "GoFunction"}, 1.8),
 		toRival("host call, by reflection", of("HostCall", "Reflection"), key{"HostCall", wazero, "Reflection"}, 1.3),
+		toRival("native host function", of("HostCall", "Native"), key{"HostCall", wazero, "GoFunction"}, 0.15),
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), key{"Instantiate", wazero, "one_page"}, 0.1),
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), key{"Instantiate", wasmtime, "one_page"}, 0.2),
 		// 2 µs where an empty cgo call takes 30 ns.
@@ -32,6 +33,7 @@ func borderTargets() []target {
 		faster("instantiate", 1.6),
 		toRival("string in, string out", of("Programs", "greet"), key{"Programs", wazero, "greet"}, 1),
 		toRival("chatty program", of("Programs", "chatty"), key{"Programs", wazero, "chatty"}, 1),
+		toRival("chatty program, native", of("Programs", "chatty_native"), key{"Programs", wazero, "chatty"}, 1),
 		toRival("an instance a request", of("Programs", "requests"), key{"Programs", wazero, "requests"}, 1),
 	}
 	return list

@@ -15,6 +15,7 @@ BenchmarkCall/wasmer-cranelift/Exports 	1	140 ns/op	3 allocs/op
 BenchmarkCall/wazero-compiler/Call 	1	65 ns/op	2 allocs/op
 BenchmarkCall/wazero-compiler/CallWithStack 	1	20 ns/op	0 allocs/op
 BenchmarkHostCall/wasmer-cranelift/Func 	1	1 ns/op	 70.0 ns/hostcall
+BenchmarkHostCall/wasmer-cranelift/Native 	1	5600 ns/op	 5.6 ns/hostcall
 BenchmarkHostCall/wazero-compiler/GoFunction 	1	99 ns/op	 34.0 ns/hostcall
 BenchmarkInstantiate/wasmer-cranelift/one_page 	1	2100 ns/op
 BenchmarkInstantiate/wazero-compiler/one_page 	1	21000 ns/op
@@ -47,6 +48,7 @@ BenchmarkGoroutines/wasmer-cranelift/instantiate_2 	1	9 ns/op	 70.0 ns/call
 		"instantiate: throughput of 2 goroutines / one":                  "**not met**", // 1.43
 		"string in, string out: time Cranelift / wazero":                 "not measured",
 		"instantiate and close, 20 MiB of data: time Cranelift / wazero": "not measured",
+		"native host function: time Cranelift / wazero GoFunction":       "**not met**", // 0.165
 		"host call, by reflection: time Cranelift / wazero":              "not measured",
 		"typed call: time Cranelift / wasmtime Call":                     "not measured",
 	} {

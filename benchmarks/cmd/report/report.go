@@ -74,7 +74,7 @@ var groups = []group{
 		about: "`sum(5, 37)` in each form of the API. `CallBatch` is one of 1,000 calls at once; allocations are those of all.",
 	},
 	{
-		name: "HostCall", about: "A Go function that a guest calls. Allocations are those of 1000 calls.", row: "form",
+		name: "HostCall", about: "A Go function that a guest calls, or one of C (`Native`). Allocations are those of 1000 calls.", row: "form",
 		unit: perHostCall, references: toYardstick,
 	},
 	{
@@ -84,7 +84,7 @@ var groups = []group{
 	},
 	{
 		name: "Programs", row: "program", unit: perOp, references: toRivals,
-		about: "`greet`: a string in, a string out. `chatty`: an instance that calls the host 1,000,000 times. `requests`: 100,000 " +
+		about: "`greet`: a string in, a string out. `chatty`: an instance that calls the host 1,000,000 times (`chatty_native`: a function of C there). `requests`: 100,000 " +
 			"requests, each by an instance of its own (10,000 with `-short`).",
 	},
 	{
