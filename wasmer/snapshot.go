@@ -3,6 +3,7 @@ package wasmer
 import (
 	"context"
 	"encoding"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -250,7 +251,7 @@ func isKept(err error) bool {
 	case *StateError, *busyError:
 		return true
 	}
-	return false
+	return errors.Is(err, ErrInterrupted) // while it waited for the host
 }
 
 // reset is Reset with the store entered.

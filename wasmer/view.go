@@ -12,6 +12,7 @@ import "errors"
 //   - Close of the memory, its instance or its store returns at once, as ever, and what it frees is freed when f has returned.
 //   - Growth adds pages after those that f sees. Only BoundedMemories move by it at times: a growth that would need that fails, as
 //     if the system had no memory. The guest's memory.grow gives -1 then, and Grow is ErrResource.
+//   - Instance.Reset waits for f, for a moment: then it is ErrRunning, and changes nothing.
 //   - Calls go on; f sees what the guest writes, be it half written.
 //
 // If f panics or ends its goroutine, the view ends.

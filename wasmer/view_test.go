@@ -1,6 +1,7 @@
 package wasmer_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
@@ -153,6 +155,24 @@ func TestCloseDuringAViewFreesAfterIt(t *testing.T) {
 			require.ErrorIs(t, memory.View(func([]byte) error { panic("called") }), wasmer.ErrClosed)
 		}
 		require.Equal(t, before, ffi.ReadMemoryStats(false).Memories, "all are freed")
+	})
+}
+
+func TestResetDuringAViewChangesNothing(t *testing.T) {
+	eachMemories(t, func(t *testing.T, engine *wasmer.Engine) {
+		guest := instance(t, compile(t, engine, grower))
+		defer guest.Close()
+		require.NoError(t, guest.Memory.View(func(data []byte) error {
+			data[7] = 42
+			soon, cancel := context.WithTimeout(background, 10*time.Millisecond)
+			defer cancel()
+			require.ErrorIs(t, guest.Reset(soon), context.DeadlineExceeded)
+			require.EqualValues(t, 42, data[7])
+			require.EqualValues(t, 42, loaded(t, guest, "load", 7))
+			return nil
+		}))
+		require.NoError(t, guest.Reset(background))
+		require.Zero(t, loaded(t, guest, "load", 7))
 	})
 }
 
