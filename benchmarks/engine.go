@@ -58,6 +58,17 @@ type module interface {
 	close() error
 }
 
+// A pooler is a module that can hand out instances that were used before, each as if it were new.
+type pooler interface {
+	pool() (pool, error)
+}
+
+type pool interface {
+	get() (instance, error)
+	put(i instance) error
+	close() error
+}
+
 type instance interface {
 	// function finds an export and chooses this runtime's fastest way to call it.
 	function(name string) (function, error)
@@ -66,6 +77,8 @@ type instance interface {
 	// greeter finds the export "greet" of ../testdata/greet.wasm and the guest's allocator, by which it then passes names, and
 	// returns what that says.
 	greeter() (func(name string) (string, error), error)
+	// poke writes a byte to the middle of the instance's memory.
+	poke() error
 	// start runs a command to its end. An exit with 0 is none of the errors.
 	start() error
 	close() error

@@ -1,6 +1,9 @@
 package benchmarks
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // instantiations are what instances are made of.
 var instantiations = []struct {
@@ -33,6 +36,64 @@ func BenchmarkInstantiate(b *testing.B) {
 			}
 		})
 	}
+	eachTouched(b, func(b *testing.B, cycle func() error) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := cycle(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestTouchedInstances(t *testing.T) {
+	eachTouched(t, func(t *testing.T, cycle func() error) {
+		for range 10 {
+			if err := cycle(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// eachTouched makes instances that are written to, and closes them; or gets them from a pool, and puts them back.
+func eachTouched[T runner[T]](t T, f func(t T, cycle func() error)) {
+	wasm := binary(t, memoryGuest)
+	eachRival(t, compilers(), "touched", func(t T, r rival) {
+		m := compile(t, open(t, r, nil), wasm)
+		f(t, func() error {
+			i, err := m.instantiate()
+			if err != nil {
+				return err
+			}
+			return errors.Join(i.poke(), i.close())
+		})
+	})
+	eachRival(t, compilers(), "touched_pooled", func(t T, r rival) {
+		p := poolOf(t, compile(t, open(t, r, nil), wasm))
+		f(t, func() error {
+			i, err := p.get()
+			if err != nil {
+				return err
+			}
+			return errors.Join(i.poke(), p.put(i))
+		})
+	})
+}
+
+// poolOf skips rivals without.
+func poolOf(tb testing.TB, m module) pool {
+	tb.Helper()
+	from, ok := m.(pooler)
+	if !ok {
+		tb.Skip("has no pools")
+	}
+	p, err := from.pool()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeAfter(tb, p)
+	return p
 }
 
 func makeAndClose(m module) error {

@@ -61,7 +61,11 @@ func eachProgram[T runner[T]](t T, chats int32, served int, f func(t T, run func
 	counter := binary(t, requestGuest)
 	eachRival(t, compilers(), "requests", func(t T, r rival) {
 		m := compile(t, open(t, r, nil), counter)
-		f(t, func() error { return serve(m, served) })
+		f(t, func() error { return serve(m.instantiate, instance.close, served) })
+	})
+	eachRival(t, compilers(), "requests_pooled", func(t T, r rival) {
+		p := poolOf(t, compile(t, open(t, r, nil), counter))
+		f(t, func() error { return serve(p.get, p.put, served) })
 	})
 }
 
@@ -101,9 +105,9 @@ func chat(m module, calls int32) error {
 }
 
 // serve answers requests, each by an instance of its own: one that has served before would answer more.
-func serve(m module, requests int) error {
+func serve(get func() (instance, error), put func(instance) error, requests int) error {
 	for n := range requests {
-		i, err := m.instantiate()
+		i, err := get()
 		if err != nil {
 			return err
 		}
@@ -118,7 +122,7 @@ func serve(m module, requests int) error {
 		if answer != uint64(n) {
 			return fmt.Errorf("the answer to %d was %d", n, answer)
 		}
-		if err := i.close(); err != nil {
+		if err := put(i); err != nil {
 			return err
 		}
 	}

@@ -139,6 +139,26 @@ func (m *wasmerModule) settle(w world) (instance, error) {
 
 func (m *wasmerModule) close() error { return m.module.Close() }
 
+// wasmerPool hands out one instance after the other.
+type wasmerPool struct {
+	from   *wasmerModule
+	pooled *wasmer.Pool
+}
+
+func (m *wasmerModule) pool() (pool, error) {
+	pooled, err := wasmer.NewPool(context.Background(), m.module, m.imports, wasmer.PoolConfig{Prewarm: 1})
+	return wasmerPool{m, pooled}, err
+}
+
+func (p wasmerPool) get() (instance, error) {
+	i, err := p.pooled.Get(context.Background())
+	return &wasmerInstance{Instance: i, from: p.from}, err
+}
+
+func (p wasmerPool) put(i instance) error { return p.pooled.Put(i.(*wasmerInstance).Instance) }
+
+func (p wasmerPool) close() error { return p.pooled.Close() }
+
 type wasmerInstance struct {
 	*wasmer.Instance
 	from *wasmerModule
@@ -211,6 +231,8 @@ func (i *wasmerInstance) greeter() (func(string) (string, error), error) {
 		return i.CallString(context.Background(), "greet", name, true)
 	}, nil
 }
+
+func (i *wasmerInstance) poke() error { return i.Memory.WriteByteAt(pageSize/2, 1) }
 
 func (i *wasmerInstance) start() error { return i.Start(context.Background()) }
 

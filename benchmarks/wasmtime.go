@@ -257,6 +257,12 @@ func (i *wasmtimeInstance) greeter() (func(string) (string, error), error) {
 	}, nil
 }
 
+func (i *wasmtimeInstance) poke() error {
+	i.instance.GetExport(i.store, "memory").Memory().UnsafeData(i.store)[pageSize/2] = 1
+	runtime.KeepAlive(i)
+	return nil
+}
+
 func (i *wasmtimeInstance) start() error {
 	fn, err := i.export("_start")
 	if err != nil {

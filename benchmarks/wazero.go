@@ -217,6 +217,13 @@ func (i wazeroInstance) greeter() (func(string) (string, error), error) {
 	}, errors.Join(errA, errD, errG)
 }
 
+func (i wazeroInstance) poke() error {
+	if !i.Memory().WriteByte(pageSize/2, 1) {
+		return errors.New("no such page")
+	}
+	return nil
+}
+
 func (i wazeroInstance) start() error {
 	fn, err := i.export("_start")
 	if err != nil {

@@ -24,6 +24,10 @@ func borderTargets() []target {
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), key{"Instantiate", wasmtime, "one_page"}, 0.2),
 		// 2 µs where an empty cgo call takes 30 ns.
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), yardstick, 2000.0/30),
+		{
+			"pooled get, reset and put, one page touched", 1500, false, nanoseconds,
+			medianOf(of("Instantiate", "touched_pooled"), perOp),
+		},
 		toRival("instantiate and close, 20 MiB of data", of("Instantiate", "data_20MiB"), key{"Instantiate", wazero, "data_20MiB"}, 0.02),
 		{
 			"instantiate and close: time of 1,000 exports / one", 1.3, false, times,
@@ -34,6 +38,7 @@ func borderTargets() []target {
 		toRival("string in, string out", of("Programs", "greet"), key{"Programs", wazero, "greet"}, 1),
 		toRival("chatty program", of("Programs", "chatty"), key{"Programs", wazero, "chatty"}, 1),
 		toRival("chatty program, native", of("Programs", "chatty_native"), key{"Programs", wazero, "chatty"}, 1),
+		toRival("an instance of a pool a request", of("Programs", "requests_pooled"), key{"Programs", wazero, "requests"}, 1),
 		toRival("an instance a request", of("Programs", "requests"), key{"Programs", wazero, "requests"}, 1),
 	}
 	return list

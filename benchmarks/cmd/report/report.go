@@ -67,7 +67,8 @@ var groups = []group{
 	},
 	{
 		name: "Instantiate", row: "module", unit: perOp, references: toRivals,
-		about: "Make and close an instance of a compiled module.",
+		about: "Make and close an instance of a compiled module. `touched`: and write to a page of it; `touched_pooled`: the same, for one " +
+			"from a pool.",
 	},
 	{
 		name: "Call", row: "form", unit: perCall, references: toYardstick,
@@ -85,7 +86,7 @@ var groups = []group{
 	{
 		name: "Programs", row: "program", unit: perOp, references: toRivals,
 		about: "`greet`: a string in, a string out. `chatty`: an instance that calls the host 1,000,000 times (`chatty_native`: a function of C there). `requests`: 100,000 " +
-			"requests, each by an instance of its own (10,000 with `-short`).",
+			"requests, each by an instance of its own, or of a pool (10,000 with `-short`).",
 	},
 	{
 		name: "Resident", row: "instance", unit: perInstance, references: toRivals,
