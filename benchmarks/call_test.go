@@ -1,6 +1,7 @@
 package benchmarks
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/wasmerio/go-ext-wasm/benchmarks/internal/cgo"
@@ -90,12 +91,35 @@ func eachSumForm[T runner[T]](t T, f func(t T, form callForm)) {
 }
 
 func eachHostForm[T runner[T]](t T, f func(t T, run function)) {
-	wasm := binary(t, hostCallGuest)
 	for _, r := range compilers() {
 		for _, form := range r.hostForms {
+			wasm := binary(t, form.guest())
 			t.Run(r.name+"/"+form.name, func(t T) {
-				f(t, export(t, load(t, r, hosts{"f": form.fn}, wasm), "run"))
+				f(t, form.checked(export(t, load(t, r, hosts{"f": form.fn}, wasm), "run")))
 			})
 		}
+	}
+}
+
+// guest calls the form of a host function.
+func (f hostForm) guest() string {
+	if f.emits {
+		return emitGuest
+	}
+	return hostCallGuest
+}
+
+// checked is the guest's run that also fails unless all calls have arrived when it returns.
+func (f hostForm) checked(run function) function {
+	if !f.emits {
+		return run
+	}
+	return func(args ...int32) (uint64, error) {
+		before := emitted
+		n, err := run(args...)
+		if arrived := emitted - before; err == nil && uint64(arrived) != n {
+			err = fmt.Errorf("%d of %d calls arrived", arrived, n)
+		}
+		return n, err
 	}
 }

@@ -36,7 +36,14 @@ type hosts map[string]any
 type hostForm struct {
 	name string
 	fn   any
+	// emits says that it has no result, and counts itself in emitted.
+	emits bool
 }
+
+// emitted counts the calls of host functions that emit.
+var emitted int
+
+func emit(int32) { emitted++ }
 
 type engine interface {
 	compile(wasm []byte) (module, error)

@@ -99,6 +99,16 @@ const (
 				(br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
 			(local.get $x)))`
 
+	// run(n) calls f n times with what is left to do, and returns n.
+	emitGuest = `(module
+		(import "env" "f" (func $f (param i32)))
+		(func (export "run") (param $n i32) (result i32) (local $left i32)
+			(local.set $left (local.get $n))
+			(loop $again
+				(call $f (local.get $left))
+				(br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+			(local.get $n)))`
+
 	memoryGuest = `(module
 		(memory (export "memory") 1)
 		(func (export "f") (result i32) (i32.load (i32.const 0))))`

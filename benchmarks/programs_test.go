@@ -51,11 +51,13 @@ func eachProgram[T runner[T]](t T, chats int32, served int, f func(t T, run func
 			return nil
 		})
 	})
-	chatty := binary(t, hostCallGuest)
-	for _, row := range []struct{ name, form string }{{"chatty", ""}, {"chatty_native", "Native"}} {
+	for _, row := range []struct{ name, form string }{
+		{"chatty", ""}, {"chatty_native", "Native"}, {"chatty_emit", "Emit"}, {"chatty_queued", "Queued"},
+	} {
 		eachRival(t, having(row.form), row.name, func(t T, r rival) {
-			m := compile(t, open(t, r, hosts{"f": r.hostForm(row.form)}), chatty)
-			f(t, func() error { return chat(m, chats) })
+			form := r.hostForm(row.form)
+			m := compile(t, open(t, r, hosts{"f": form.fn}), binary(t, form.guest()))
+			f(t, func() error { return chat(m, form, chats) })
 		})
 	}
 	counter := binary(t, requestGuest)
@@ -69,11 +71,11 @@ func eachProgram[T runner[T]](t T, chats int32, served int, f func(t T, run func
 	})
 }
 
-// hostForm is the one with the name, or the first if that is empty.
-func (r rival) hostForm(name string) any {
-	for _, form := range r.hostForms {
+// hostForm is the one with the name, or the first if that is empty; nil if there is none.
+func (r rival) hostForm(name string) *hostForm {
+	for i, form := range r.hostForms {
 		if form.name == name || name == "" {
-			return form.fn
+			return &r.hostForms[i]
 		}
 	}
 	return nil
@@ -85,7 +87,7 @@ func having(form string) []rival {
 }
 
 // chat makes an instance, lets it call the host, and closes it.
-func chat(m module, calls int32) error {
+func chat(m module, form *hostForm, calls int32) error {
 	i, err := m.instantiate()
 	if err != nil {
 		return err
@@ -94,7 +96,7 @@ func chat(m module, calls int32) error {
 	if err != nil {
 		return err
 	}
-	n, err := run(calls)
+	n, err := form.checked(run)(calls)
 	if err != nil {
 		return err
 	}

@@ -29,10 +29,13 @@ func wasmerRivals() []rival {
 			slow:      c.compiler == wasmer.LLVM,
 			lacksSIMD: !wasmer.DefaultFeatures(c.compiler).Has(wasmer.FeatureSIMD),
 			hostForms: []hostForm{
-				{"Func", addOne},
-				{"FuncWithCaller", func(_ *wasmer.Caller, x int32) int32 { return x + 1 }},
-				{"Reflection", func(x number) number { return x + 1 }},
-				{"Native", native{cgo.AddOne()}},
+				{name: "Func", fn: addOne},
+				{name: "FuncWithCaller", fn: func(_ *wasmer.Caller, x int32) int32 { return x + 1 }},
+				{name: "Host1", fn: wasmer.Host1(func(_ *wasmer.Caller, x int32) (int32, error) { return x + 1, nil })},
+				{name: "Reflection", fn: func(x number) number { return x + 1 }},
+				{name: "Native", fn: native{cgo.AddOne()}},
+				{name: "Emit", fn: emit, emits: true},
+				{name: "Queued", fn: queued{emit}, emits: true},
 			},
 		})
 	}
@@ -56,6 +59,9 @@ type native struct{ pointer unsafe.Pointer }
 
 var increment = wasmer.FunctionType{Params: []wasmer.ValueType{wasmer.ValueTypeI32}, Results: []wasmer.ValueType{wasmer.ValueTypeI32}}
 
+// queued is a host function whose calls are gathered.
+type queued struct{ fn any }
+
 type wasmerEngine struct {
 	engine  *wasmer.Engine
 	imports *wasmer.Imports
@@ -68,12 +74,13 @@ func openWasmer(config wasmer.EngineConfig, s setup) (engine, error) {
 	}
 	imports := wasmer.NewImports().Namespace("env")
 	for name, fn := range s.hosts {
-		if fn, ok := fn.(native); ok {
+		switch fn := fn.(type) {
+		case native:
 			imports.Native(name, fn.pointer, increment)
-			continue
-		}
-		if _, err := imports.Append(name, fn, nil); err != nil {
-			return nil, err
+		case queued:
+			imports.Queued(name, fn.fn)
+		default:
+			imports.Function(name, fn)
 		}
 	}
 	e, err := wasmer.NewEngine(config)

@@ -21,10 +21,11 @@ func wasmtimeRivals() []rival {
 		open:      openWasmtime,
 		filesOnly: true,
 		hostForms: []hostForm{
-			{"FuncNew", wasmtimeFunc(func(_ *wasmtime.Caller, args []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap) {
+			{name: "FuncNew", fn: wasmtimeFunc(func(_ *wasmtime.Caller, args []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap) {
 				return []wasmtime.Val{wasmtime.ValI32(args[0].I32() + 1)}, nil
 			})},
-			{"FuncWrap", addOne},
+			{name: "FuncWrap", fn: addOne},
+			{name: "Emit", fn: emit, emits: true},
 		},
 	}}
 }

@@ -16,13 +16,14 @@ import (
 
 func wazeroRivals() []rival {
 	forms := []hostForm{
-		{"GoFunction", api.GoFunc(func(_ context.Context, stack []uint64) {
+		{name: "GoFunction", fn: api.GoFunc(func(_ context.Context, stack []uint64) {
 			stack[0] = api.EncodeI32(api.DecodeI32(stack[0]) + 1)
 		})},
-		{"GoModuleFunction", api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
+		{name: "GoModuleFunction", fn: api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
 			stack[0] = api.EncodeI32(api.DecodeI32(stack[0]) + 1)
 		})},
-		{"Reflection", addOne},
+		{name: "Reflection", fn: addOne},
+		{name: "Emit", fn: emitter(func(context.Context, []uint64) { emitted++ }), emits: true},
 	}
 	open := func(config wazero.RuntimeConfig) func(setup) (engine, error) {
 		return func(s setup) (engine, error) { return openWazero(config, s) }
@@ -32,6 +33,9 @@ func wazeroRivals() []rival {
 		{name: "wazero-interpreter", open: open(wazero.NewRuntimeConfigInterpreter()), hostForms: forms, interpreted: true},
 	}
 }
+
+// emitter is an api.GoFunc without a result.
+type emitter func(context.Context, []uint64)
 
 type wazeroEngine struct {
 	runtime wazero.Runtime
@@ -62,6 +66,8 @@ func openWazero(config wazero.RuntimeConfig, s setup) (engine, error) {
 	for name, fn := range s.hosts {
 		builder := env.NewFunctionBuilder()
 		switch fn := fn.(type) {
+		case emitter:
+			builder = builder.WithGoFunction(api.GoFunc(fn), i32, nil)
 		case api.GoFunction:
 			builder = builder.WithGoFunction(fn, i32, i32)
 		case api.GoModuleFunction:

@@ -17,8 +17,10 @@ func borderTargets() []target {
 		{"Exports[\"sum\"](5, 37): allocations", 2, false, allocations, medianOf(of("Call", "Exports"), allocsPerOp)},
 		// 150 ns where wazero's Call takes 65.
 		toRival("Exports[\"sum\"](5, 37)", of("Call", "Exports"), call(wazero, "Call"), 150.0/65),
-		toRival("host call, typed", of("HostCall", "Func"), key{"HostCall", wazero, "GoFunction"}, 1.8),
+		toRival("host call, typed", of("HostCall", "Host1"), key{"HostCall", wazero, "GoFunction"}, 1.8),
 		toRival("host call, by reflection", of("HostCall", "Reflection"), key{"HostCall", wazero, "Reflection"}, 1.3),
+		toRival("host call, by reflection with a converter", of("HostCall", "Func"), key{"HostCall", wazero, "Reflection"}, 0.5),
+		toRival("queued host call", of("HostCall", "Queued"), key{"HostCall", wazero, "GoFunction"}, 0.3),
 		toRival("native host function", of("HostCall", "Native"), key{"HostCall", wazero, "GoFunction"}, 0.15),
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), key{"Instantiate", wazero, "one_page"}, 0.1),
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), key{"Instantiate", wasmtime, "one_page"}, 0.2),
@@ -38,6 +40,7 @@ func borderTargets() []target {
 		toRival("string in, string out", of("Programs", "greet"), key{"Programs", wazero, "greet"}, 1),
 		toRival("chatty program", of("Programs", "chatty"), key{"Programs", wazero, "chatty"}, 1),
 		toRival("chatty program, native", of("Programs", "chatty_native"), key{"Programs", wazero, "chatty"}, 1),
+		toRival("chatty program, queued", of("Programs", "chatty_queued"), key{"Programs", wazero, "chatty_emit"}, 1),
 		toRival("an instance of a pool a request", of("Programs", "requests_pooled"), key{"Programs", wazero, "requests"}, 1),
 		toRival("an instance a request", of("Programs", "requests"), key{"Programs", wazero, "requests"}, 1),
 	}

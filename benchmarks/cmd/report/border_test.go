@@ -14,7 +14,8 @@ BenchmarkCall/wasmer-cranelift/CallBatch 	1	5000 ns/op	 5.0 ns/call	0 allocs/op
 BenchmarkCall/wasmer-cranelift/Exports 	1	140 ns/op	3 allocs/op
 BenchmarkCall/wazero-compiler/Call 	1	65 ns/op	2 allocs/op
 BenchmarkCall/wazero-compiler/CallWithStack 	1	20 ns/op	0 allocs/op
-BenchmarkHostCall/wasmer-cranelift/Func 	1	1 ns/op	 70.0 ns/hostcall
+BenchmarkHostCall/wasmer-cranelift/Host1 	1	1 ns/op	 70.0 ns/hostcall
+BenchmarkHostCall/wasmer-cranelift/Queued 	1	1 ns/op	 10.0 ns/hostcall
 BenchmarkHostCall/wasmer-cranelift/Native 	1	5600 ns/op	 5.6 ns/hostcall
 BenchmarkHostCall/wazero-compiler/GoFunction 	1	99 ns/op	 34.0 ns/hostcall
 BenchmarkInstantiate/wasmer-cranelift/one_page 	1	2100 ns/op
@@ -49,6 +50,7 @@ BenchmarkGoroutines/wasmer-cranelift/instantiate_2 	1	9 ns/op	 70.0 ns/call
 		"string in, string out: time Cranelift / wazero":                 "not measured",
 		"instantiate and close, 20 MiB of data: time Cranelift / wazero": "not measured",
 		"native host function: time Cranelift / wazero GoFunction":       "**not met**", // 0.165
+		"queued host call: time Cranelift / wazero GoFunction":           "met",         // 0.294
 		"host call, by reflection: time Cranelift / wazero":              "not measured",
 		"typed call: time Cranelift / wasmtime Call":                     "not measured",
 	} {

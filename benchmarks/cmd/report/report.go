@@ -75,7 +75,8 @@ var groups = []group{
 		about: "`sum(5, 37)` in each form of the API. `CallBatch` is one of 1,000 calls at once; allocations are those of all.",
 	},
 	{
-		name: "HostCall", about: "A Go function that a guest calls, or one of C (`Native`). Allocations are those of 1000 calls.", row: "form",
+		name: "HostCall", about: "A Go function that a guest calls, or one of C (`Native`). `Emit` has no result, and in `Queued` its calls are gathered. " +
+			"Allocations are those of 1000 calls.", row: "form",
 		unit: perHostCall, references: toYardstick,
 	},
 	{
@@ -85,7 +86,7 @@ var groups = []group{
 	},
 	{
 		name: "Programs", row: "program", unit: perOp, references: toRivals,
-		about: "`greet`: a string in, a string out. `chatty`: an instance that calls the host 1,000,000 times (`chatty_native`: a function of C there). `requests`: 100,000 " +
+		about: "`greet`: a string in, a string out. `chatty`: an instance that calls the host 1,000,000 times (`chatty_native`: a function of C there; `chatty_emit` and `chatty_queued`: one without a result). `requests`: 100,000 " +
 			"requests, each by an instance of its own, or of a pool (10,000 with `-short`).",
 	},
 	{
