@@ -18,7 +18,6 @@ type LogRing struct {
 	// woken is read to wait for entries; wake is its other end.
 	woken, wake *os.File
 	closing     sync.Once
-	cleanup     runtime.Cleanup
 
 	// The rest belongs to the reader.
 	reading sync.Mutex
