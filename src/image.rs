@@ -14,7 +14,7 @@ use wasmer_types::WASM_PAGE_SIZE;
 pub(crate) const PAGE: usize = 4096;
 
 /// So many bytes are cleared sooner than given back to the system.
-const SMALL: usize = 4 * WASM_PAGE_SIZE;
+pub(crate) const SMALL: usize = 4 * WASM_PAGE_SIZE;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);

@@ -3,7 +3,7 @@
 //! for what others can use.
 
 use crate::error::{Error, wasmergo_error_kind};
-use crate::image::Image;
+use crate::image::{Image, SMALL};
 use crate::instance::wasmergo_instance;
 use crate::linear::GuestMemory;
 use crate::table::{can_grow, element, reference};
@@ -33,7 +33,8 @@ impl State {
         let initial = &instance.module.tunables.initial;
         let whole = untouched && segments.checked_sub(1).is_none_or(|last| initial.has(last));
         let memories = instance.own_memories().map(|memory| {
-            if let Some(image) = memory.image.as_ref().filter(|_| whole) {
+            let large = memory.size().bytes().0 > SMALL; // a small one is put back faster to a copy
+            if let Some(image) = memory.image.as_ref().filter(|_| whole && large) {
                 return (image.clone(), memory.size());
             }
             let definition = unsafe { memory.vmmemory().as_ref() };

@@ -94,16 +94,11 @@ func (i *Instance) pool(p *Pool) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	sh.memory = -1
-	memories := 0
-	for name, item := range i.items {
-		if memory, ok := item.(*Memory); ok {
-			position := i.module.positions[name]
-			sh.externs[position], sh.memory = memory.item, position
-			memories++
-		}
+	if memories := i.module.memories; len(memories) == 1 {
+		sh.memory = memories[0]
 	}
-	if memories != 1 {
-		sh.memory = -1
+	for _, position := range i.module.memories {
+		sh.externs[position] = i.items[i.exports[position].Name].(*Memory).item
 	}
 	return nil
 }
