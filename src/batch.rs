@@ -25,7 +25,8 @@ impl Call {
     /// the guest's stack, with nothing to drop.
     #[inline(always)]
     pub fn turn(&self) {
-        if self.reserve_open.replace(false) {
+        if self.reserve_open.get() {
+            self.reserve_open.set(false);
             stack::close_reserve(self.stack.get(), self.limit);
         }
         if self.outer.is_null() {
@@ -56,8 +57,47 @@ impl Batch<'_> {
         }
     }
 
-    /// Rows of 64-bit words, two for a v128.
+    /// Rows of 64-bit words.
     unsafe fn run_words(&self, call: &Call, input: *const u64, output: *mut u64) {
+        let wide = self.params.contains(&Type::V128) || self.results.contains(&Type::V128);
+        // Loops of a known length are none.
+        unsafe {
+            match (wide, self.params.len(), self.results.len()) {
+                (true, ..) => self.run_wide(call, input, output),
+                (_, 1, 1) => self.run_words_of(call, input, output, 1, 1),
+                (_, 2, 1) => self.run_words_of(call, input, output, 2, 1),
+                (_, params, results) => self.run_words_of(call, input, output, params, results),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run_words_of(
+        &self,
+        call: &Call,
+        input: *const u64,
+        output: *mut u64,
+        params: usize,
+        results: usize,
+    ) {
+        let load = |row: usize, slots: *mut RawValue| unsafe {
+            let from = input.wrapping_add(row * params);
+            for index in 0..params {
+                slots.add(index).cast::<u64>().write(from.add(index).read());
+            }
+        };
+        let store = |row: usize, slots: *const RawValue| unsafe {
+            let to = output.wrapping_add(row * results);
+            for index in 0..results {
+                to.add(index)
+                    .write(result(slots.add(index), self.results[index]));
+            }
+        };
+        unsafe { self.run(call, load, store) }
+    }
+
+    /// Rows of 64-bit words, two for a v128.
+    unsafe fn run_wide(&self, call: &Call, input: *const u64, output: *mut u64) {
         let words = |types: &[Type]| {
             types
                 .iter()
@@ -80,15 +120,10 @@ impl Batch<'_> {
         let store = |row: usize, slots: *const RawValue| unsafe {
             let mut to = output.wrapping_add(row * results);
             for (index, ty) in self.results.iter().enumerate() {
-                let slot = slots.add(index).cast::<u64>();
-                // Of a 32-bit result compiled code has written the low half only.
-                to.write(match ty {
-                    Type::I32 | Type::F32 => slot.cast::<u32>().read().into(),
-                    _ => slot.read(),
-                });
+                to.write(result(slots.add(index), *ty));
                 to = to.add(1);
                 if *ty == Type::V128 {
-                    to.write(slot.add(1).read());
+                    to.write(slots.add(index).cast::<u64>().add(1).read());
                     to = to.add(1);
                 }
             }
@@ -98,7 +133,25 @@ impl Batch<'_> {
 
     /// Rows of 32-bit words, for functions of such values only.
     unsafe fn run_narrow(&self, call: &Call, input: *const u32, output: *mut u32) {
-        let (params, results) = (self.params.len(), self.results.len());
+        // Loops of a known length are none.
+        unsafe {
+            match (self.params.len(), self.results.len()) {
+                (1, 1) => self.run_narrow_of(call, input, output, 1, 1),
+                (2, 1) => self.run_narrow_of(call, input, output, 2, 1),
+                (params, results) => self.run_narrow_of(call, input, output, params, results),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run_narrow_of(
+        &self,
+        call: &Call,
+        input: *const u32,
+        output: *mut u32,
+        params: usize,
+        results: usize,
+    ) {
         let load = |row: usize, slots: *mut RawValue| unsafe {
             let from = input.wrapping_add(row * params);
             for index in 0..params {
@@ -112,6 +165,15 @@ impl Batch<'_> {
             }
         };
         unsafe { self.run(call, load, store) }
+    }
+}
+
+/// A result. Of a 32-bit one compiled code has written the low half only.
+#[inline(always)]
+unsafe fn result(slot: *const RawValue, ty: Type) -> u64 {
+    match ty {
+        Type::I32 | Type::F32 => unsafe { slot.cast::<u32>().read().into() },
+        _ => unsafe { slot.cast::<u64>().read() },
     }
 }
 
