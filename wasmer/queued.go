@@ -185,6 +185,7 @@ func notQueued(parts []ValueType, call queuedCall) hostCall {
 			}
 			at++
 		}
+		words = append(words, 0) // where the last argument ends there is memory still
 		call(caller, queuedArguments{unsafe.Pointer(unsafe.SliceData(words))})
 		return nil
 	}
