@@ -41,7 +41,7 @@ func NewLogRing(limit int) (*LogRing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: log ring: %w", ErrResource, err)
 	}
-	// Fd would make it wait: it is for Rust alone, which writes one byte at a time to an empty pipe.
+	// Not by Fd, which would change how it waits. Rust writes one byte at a time, to an empty pipe.
 	raw, err := wake.SyscallConn()
 	ring := &LogRing{woken: woken, wake: wake}
 	if err == nil {

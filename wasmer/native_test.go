@@ -260,6 +260,16 @@ func TestNativeFunctionsCostWhatGuestsDo(t *testing.T) {
 		require.Equal(t, 2*used, instance.Store().Meter().Instructions())
 		stats := instance.Stats()
 		require.GreaterOrEqual(t, stats.HostTime, 2*time.Millisecond)
+
+		// It may cost more.
+		hold := wasmer.NativeFunction{Pointer: wasmtest.Native()["hold"], Type: nativeTypes["hold"]}
+		dear := instantiate(t, metered, calling("hold"), wasmer.NewImports().FunctionWithCost("hold", hold, 1000))
+		run(t, dear, "direct", 0)
+		require.EqualValues(t, 1000, dear.Store().Meter().Used()-used)
+		require.NoError(t, dear.Store().Meter().SetLimit(dear.Store().Meter().Used()+1000))
+		for _, way := range []string{"direct", "indirect"} {
+			require.ErrorIs(t, failing(t, dear, way, 0), wasmer.ErrCostLimit)
+		}
 		require.True(t, wasmtest.Sound())
 	})
 }
