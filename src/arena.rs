@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmer_types::{MemoryError, MemoryStyle, WASM_PAGE_SIZE};
 
 /// The 4 GiB that an index can address, and the guard behind them that an offset can reach.
-const SPAN: usize = WASM_PAGE_SIZE * 65536 + MemoryStyle::static_offset_guard_size() as usize;
+pub(crate) const SPAN: usize =
+    WASM_PAGE_SIZE * 65536 + MemoryStyle::static_offset_guard_size() as usize;
 
 /// Room in front of the span for the shown memories that lived there before.
 const SLACK: usize = 1 << 30;

@@ -124,7 +124,7 @@ mod tests {
     fn pictures() -> Vec<Vec<u8>> {
         let mut pictures = vec![Vec::new(), vec![0; PAGE], vec![7; 100]];
         for len in [PAGE, WASM_PAGE_SIZE, 4 * WASM_PAGE_SIZE, 17 << 20] {
-            for first in [0, len / 2] {
+            for first in [0, len / 2].into_iter().skip((len > 1 << 20) as usize) {
                 let mut picture = vec![0u8; len];
                 for at in (first..len).step_by(len / 4) {
                     picture[at] = 1 + (at / PAGE) as u8 % 255;
@@ -223,6 +223,81 @@ mod tests {
         drop(memories);
         assert!(weak.upgrade().is_none());
         is(&memory(MemoryStyle::Static, 5, None), &[], "afterwards");
+    }
+
+    /// The parts of a place that can be accessed, without the borders between mappings.
+    #[cfg(target_os = "linux")]
+    fn accessible(from: usize, to: usize) -> Vec<(usize, usize)> {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut parts: Vec<(usize, usize)> = Vec::new();
+        let mut covered = from;
+        for line in maps.lines() {
+            let (range, access) = line.split_once(' ').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            let number = |text| usize::from_str_radix(text, 16).unwrap();
+            let (start, end) = (number(start).max(from), number(end).min(to));
+            if start >= end {
+                continue;
+            }
+            assert_eq!(start, covered, "nobody else can come to lie in between");
+            covered = end;
+            match parts.last_mut() {
+                _ if access.starts_with("---") => {}
+                Some((_, last)) if *last == start => *last = end,
+                _ => parts.push((start, end)),
+            }
+        }
+        assert_eq!(covered, to, "all of it is reserved");
+        parts
+    }
+
+    /// Of every page in reach of an index and an offset those of the memory can be accessed, and no others, whatever was there
+    /// before, and however the memory has come to its size.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn nothing_behind_a_memory_can_be_accessed() {
+        let pictures = [vec![], vec![3; 100 << 10], vec![4; 700 << 10]];
+        let images = pictures.each_ref().map(|picture| Image::new(picture));
+        let guarded = |memory: &GuestMemory, what: &str| {
+            let (base, len) = (bytes(memory).as_ptr() as usize, bytes(memory).len());
+            let expected = if len > 0 {
+                vec![(base, base + len)]
+            } else {
+                vec![]
+            };
+            assert_eq!(accessible(base, base + arena::SPAN), expected, "{what}");
+        };
+        for round in 0..3 {
+            for (index, image) in images.iter().enumerate() {
+                let what = format!("image {index} in round {round}");
+                let least = pictures[index].len().div_ceil(WASM_PAGE_SIZE) as u32;
+                for pages in [least, least + 1, least + 9] {
+                    let mut memory = memory(MemoryStyle::Static, pages, Some(image));
+                    guarded(&memory, &what);
+                    for _ in 0..3 {
+                        memory.grow(Pages(2)).unwrap();
+                        guarded(&memory, &what);
+                    }
+                    bytes(&memory).fill(0xee);
+                    for (other, pages) in [
+                        (image, least),
+                        (&images[0], 1),
+                        (&images[2], 40),
+                        (image, least + 3),
+                    ] {
+                        unsafe { memory.reset(Some(other), Pages(pages)).unwrap() };
+                        guarded(&memory, &what);
+                    }
+                    if pages == least {
+                        arena::show(bytes(&memory).as_ptr() as usize);
+                        unsafe { memory.reset(None, Pages(2)).unwrap() };
+                        guarded(&memory, "moved");
+                    }
+                }
+                let another = memory(MemoryStyle::Static, 1, None);
+                guarded(&another, "without an image");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -161,6 +162,9 @@ func TestSharedDataIsCountedAndFreed(t *testing.T) {
 			require.NoError(t, second.Close())
 			require.Equal(t, before.Images, wasmer.Stats().Images)
 			require.Equal(t, before.ImageBytes, wasmer.Stats().ImageBytes)
+			maps, err := os.ReadFile("/proc/self/maps")
+			require.NoError(t, err)
+			require.NotContains(t, string(maps), "wasmer-memory", "also where memories were")
 		})
 	})
 }
