@@ -94,7 +94,6 @@ mod ready;
 mod region;
 #[cfg(feature = "llvm")]
 mod renumber;
-#[allow(dead_code)] // until snapshots use it
 mod reset;
 mod resource;
 mod results;
