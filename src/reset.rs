@@ -12,14 +12,6 @@ use wasmer_types::{MemoryError, Pages};
 use wasmer_vm::LinearMemory;
 
 impl GuestMemory {
-    /// Turns the contents into the image, which has no more bytes than the memory, followed by zeros.
-    ///
-    /// # Safety
-    /// As of `reset`.
-    pub unsafe fn show(&mut self, image: &Arc<Image>) -> Result<(), MemoryError> {
-        unsafe { self.reset(Some(image), self.pages) }
-    }
-
     /// Turns the memory into one of so many pages that begins with the image, the rest being zero. It costs what was touched
     /// since the memory was made or reset, with the same image. If the bytes were shown as a slice the memory moves to another
     /// place, and the slice shows zeros. After a failure the contents may be anything, and the size either.
@@ -152,7 +144,7 @@ mod tests {
                         memory.grow(Pages(1)).unwrap();
                         is(&memory, &pictures[index], &what);
                         bytes(&memory).fill(0xee);
-                        unsafe { memory.show(image).unwrap() };
+                        unsafe { memory.reset(Some(image), memory.pages).unwrap() };
                         is(&memory, &pictures[index], &what);
                         bytes(&memory)[..100].fill(0xee);
                     }
