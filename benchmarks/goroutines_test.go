@@ -13,12 +13,13 @@ import (
 // BenchmarkGoroutines has goroutines share the work, on all cores, and reports the time in all by operation: half of it with
 // two goroutines on two cores. Each has an instance of its own, of the same module.
 func BenchmarkGoroutines(b *testing.B) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU()))
 	for _, row := range shared {
 		wasm := binary(b, row.wat)
 		for _, goroutines := range goroutineCounts() {
 			against(b, compilers(), fmt.Sprintf("%s_%d", row.name, goroutines), func(b *testing.B, r rival) {
 				work := workers(b, compile(b, open(b, r, nil), wasm), goroutines, row.prepare)
+				// Here, since each benchmark begins with what -cpu says.
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU()))
 				share := shareOf(b, work[0])
 				for b.Loop() {
 					if err := together(work, share); err != nil {
@@ -62,10 +63,10 @@ func workers(tb testing.TB, m module, n int, prepare func(testing.TB, module) fu
 	return work
 }
 
-// shareOf is how much a goroutine does between two looks at the clock: some milliseconds, beside which its start does not count.
+// shareOf is how much a goroutine does between two looks at the clock: so much that its start, on a core that slept, does not count.
 func shareOf(tb testing.TB, operation func() error) int {
 	tb.Helper()
-	const sample, least = 200, 5 * time.Millisecond
+	const sample, least = 200, 40 * time.Millisecond
 	start := time.Now()
 	for range sample {
 		if err := operation(); err != nil {

@@ -41,15 +41,23 @@ func TestCompilationEndsWithItsContext(t *testing.T) {
 		require.NoError(t, module.Close())
 
 		cause := errors.New("no longer wanted")
-		ctx, cancel := context.WithCancelCause(background)
-		time.AfterFunc(whole/10, func() { cancel(cause) })
-		start = time.Now()
-		_, err = engine.Compile(ctx, wasm)
-		took := time.Since(start)
-		require.ErrorIs(t, err, wasmer.ErrInterrupted)
-		require.ErrorIs(t, err, context.Canceled)
-		require.ErrorIs(t, err, cause)
-		require.Less(t, took, whole*3/4, "of %v", whole)
+		early := false
+		for attempt := 0; !early; attempt++ { // others may have the processor for that long
+			require.Less(t, attempt, 20, "it takes %v", whole)
+			ctx, cancel := context.WithCancelCause(background)
+			timer := time.AfterFunc(whole/10, func() { cancel(cause) })
+			start = time.Now()
+			module, err = engine.Compile(ctx, wasm)
+			took := time.Since(start)
+			if timer.Stop(); err == nil {
+				require.NoError(t, module.Close())
+				continue
+			}
+			require.ErrorIs(t, err, wasmer.ErrInterrupted)
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, err, cause)
+			early = took < whole*3/4
+		}
 
 		ctx, stop := context.WithCancel(background)
 		defer stop()
