@@ -23,14 +23,7 @@ import (
 // TestDifferential runs random modules on each compiler and on wazero: results, traps, memories and globals must be the
 // same. WASMER_GO_DIFFERENTIAL=N adds N seeds that no run had before, metered code, that of each tier, and that of artifacts.
 func TestDifferential(t *testing.T) {
-	known, err := os.ReadFile(filepath.Join("testdata", "seeds.txt"))
-	require.NoError(t, err)
-	var seeds []uint64
-	for _, line := range strings.Fields(string(known)) {
-		seed, err := strconv.ParseUint(line, 10, 64)
-		require.NoError(t, err)
-		seeds = append(seeds, seed)
-	}
+	seeds := knownSeeds(t)
 	if more := os.Getenv("WASMER_GO_DIFFERENTIAL"); more != "" {
 		n, err := strconv.Atoi(more)
 		require.NoError(t, err)
@@ -65,6 +58,19 @@ func TestDifferential(t *testing.T) {
 	t.Log(&total)
 	require.Greater(t, total.returned, len(seeds), "the modules do too little to prove anything")
 	require.Less(t, total.skipped, 1+len(seeds)/100, "too many modules overflow a stack")
+}
+
+// knownSeeds are those of every run.
+func knownSeeds(t *testing.T) (seeds []uint64) {
+	t.Helper()
+	known, err := os.ReadFile(filepath.Join("testdata", "seeds.txt"))
+	require.NoError(t, err)
+	for _, line := range strings.Fields(string(known)) {
+		seed, err := strconv.ParseUint(line, 10, 64)
+		require.NoError(t, err)
+		seeds = append(seeds, seed)
+	}
+	return seeds
 }
 
 // keep writes a module that makes a difference where it can be looked at.

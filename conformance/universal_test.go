@@ -2,10 +2,6 @@ package conformance
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,14 +13,7 @@ import (
 // TestUniversalModulesRunEverywhere embeds the code of each compiler in modules, and runs the same bytes on that code, on
 // code that is compiled anew, and on a runtime that knows nothing of it.
 func TestUniversalModulesRunEverywhere(t *testing.T) {
-	known, err := os.ReadFile(filepath.Join("testdata", "seeds.txt"))
-	require.NoError(t, err)
-	var seeds []uint64
-	for _, line := range strings.Fields(string(known))[:60] {
-		seed, err := strconv.ParseUint(line, 10, 64)
-		require.NoError(t, err)
-		seeds = append(seeds, seed)
-	}
+	seeds := knownSeeds(t)[:60]
 	modules, err := tools.Smith(seeds)
 	require.NoError(t, err)
 

@@ -57,40 +57,38 @@ impl Batch<'_> {
         }
     }
 
-    /// Rows of 64-bit words.
-    unsafe fn run_words(&self, call: &Call, input: *const u64, output: *mut u64) {
-        let wide = self.params.contains(&Type::V128) || self.results.contains(&Type::V128);
+    /// Rows of words, one for each value.
+    unsafe fn run_rows<W: Word>(&self, call: &Call, input: *const W, output: *mut W) {
         // Loops of a known length are none.
         unsafe {
-            match (wide, self.params.len(), self.results.len()) {
-                (true, ..) => self.run_wide(call, input, output),
-                (_, 1, 1) => self.run_words_of(call, input, output, 1, 1),
-                (_, 2, 1) => self.run_words_of(call, input, output, 2, 1),
-                (_, params, results) => self.run_words_of(call, input, output, params, results),
+            match (self.params.len(), self.results.len()) {
+                (1, 1) => self.run_rows_of(call, input, output, 1, 1),
+                (2, 1) => self.run_rows_of(call, input, output, 2, 1),
+                (params, results) => self.run_rows_of(call, input, output, params, results),
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn run_words_of(
+    unsafe fn run_rows_of<W: Word>(
         &self,
         call: &Call,
-        input: *const u64,
-        output: *mut u64,
+        input: *const W,
+        output: *mut W,
         params: usize,
         results: usize,
     ) {
         let load = |row: usize, slots: *mut RawValue| unsafe {
             let from = input.wrapping_add(row * params);
             for index in 0..params {
-                slots.add(index).cast::<u64>().write(from.add(index).read());
+                slots.add(index).cast::<W>().write(from.add(index).read());
             }
         };
         let store = |row: usize, slots: *const RawValue| unsafe {
             let to = output.wrapping_add(row * results);
             for index in 0..results {
                 to.add(index)
-                    .write(result(slots.add(index), self.results[index]));
+                    .write(W::result(slots.add(index), self.results[index]));
             }
         };
         unsafe { self.run(call, load, store) }
@@ -120,7 +118,7 @@ impl Batch<'_> {
         let store = |row: usize, slots: *const RawValue| unsafe {
             let mut to = output.wrapping_add(row * results);
             for (index, ty) in self.results.iter().enumerate() {
-                to.write(result(slots.add(index), *ty));
+                to.write(u64::result(slots.add(index), *ty));
                 to = to.add(1);
                 if *ty == Type::V128 {
                     to.write(slots.add(index).cast::<u64>().add(1).read());
@@ -131,49 +129,31 @@ impl Batch<'_> {
         unsafe { self.run(call, load, store) }
     }
 
-    /// Rows of 32-bit words, for functions of such values only.
-    unsafe fn run_narrow(&self, call: &Call, input: *const u32, output: *mut u32) {
-        // Loops of a known length are none.
-        unsafe {
-            match (self.params.len(), self.results.len()) {
-                (1, 1) => self.run_narrow_of(call, input, output, 1, 1),
-                (2, 1) => self.run_narrow_of(call, input, output, 2, 1),
-                (params, results) => self.run_narrow_of(call, input, output, params, results),
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn run_narrow_of(
-        &self,
-        call: &Call,
-        input: *const u32,
-        output: *mut u32,
-        params: usize,
-        results: usize,
-    ) {
-        let load = |row: usize, slots: *mut RawValue| unsafe {
-            let from = input.wrapping_add(row * params);
-            for index in 0..params {
-                slots.add(index).cast::<u32>().write(from.add(index).read());
-            }
-        };
-        let store = |row: usize, slots: *const RawValue| unsafe {
-            let to = output.wrapping_add(row * results);
-            for index in 0..results {
-                to.add(index).write(slots.add(index).cast::<u32>().read());
-            }
-        };
-        unsafe { self.run(call, load, store) }
+    fn is_wide(&self) -> bool {
+        self.params.contains(&Type::V128) || self.results.contains(&Type::V128)
     }
 }
 
-/// A result. Of a 32-bit one compiled code has written the low half only.
-#[inline(always)]
-unsafe fn result(slot: *const RawValue, ty: Type) -> u64 {
-    match ty {
-        Type::I32 | Type::F32 => unsafe { slot.cast::<u32>().read().into() },
-        _ => unsafe { slot.cast::<u64>().read() },
+/// What rows consist of: 64 bits for a value of any type but v128, or 32 bits for those of such types.
+trait Word: Copy {
+    unsafe fn result(slot: *const RawValue, ty: Type) -> Self;
+}
+
+impl Word for u32 {
+    #[inline(always)]
+    unsafe fn result(slot: *const RawValue, _: Type) -> u32 {
+        unsafe { slot.cast::<u32>().read() }
+    }
+}
+
+impl Word for u64 {
+    /// Of a 32-bit one compiled code has written the low half only.
+    #[inline(always)]
+    unsafe fn result(slot: *const RawValue, ty: Type) -> u64 {
+        match ty {
+            Type::I32 | Type::F32 => unsafe { slot.cast::<u32>().read().into() },
+            _ => unsafe { slot.cast::<u64>().read() },
+        }
     }
 }
 
@@ -212,8 +192,9 @@ pub unsafe extern "C" fn wasmergo_function_batch(
             let statistics = unsafe { &*function.statistics };
             function::run(store, statistics, |call| unsafe {
                 function::on_stack(call, |call| match narrow {
-                    true => batch.run_narrow(call, input.cast(), output.cast()),
-                    false => batch.run_words(call, input, output),
+                    true => batch.run_rows::<u32>(call, input.cast(), output.cast()),
+                    false if batch.is_wide() => batch.run_wide(call, input, output),
+                    false => batch.run_rows(call, input, output),
                 })
             })
         }

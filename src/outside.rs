@@ -33,16 +33,13 @@ type Integers = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -
 /// The function takes so many integers at most, does not unwind, and the call is the running one.
 #[inline(always)]
 pub(crate) unsafe fn call(call: &Call, function: Integers, integers: [usize; 6]) -> usize {
-    let [a, b, c, d, e, f] = integers;
     #[cfg(target_arch = "x86_64")]
-    if let (stack @ 1.., yielder) = call.outside.get() {
-        unsafe {
-            let way = yielder.replace(0);
-            let (result, _) = x86_64::call(integers, stack, function);
-            yielder.write(way);
-            return result;
-        }
+    if let Some((result, _)) =
+        unsafe { x86_64::at_once(call, |stack| x86_64::call(integers, stack, function)) }
+    {
+        return result;
     }
+    let [a, b, c, d, e, f] = integers;
     unsafe { find(call, function, a, b, c, d, e, f) }
 }
 
@@ -71,16 +68,13 @@ unsafe fn find(
 /// As for `call`.
 #[inline(always)]
 pub(crate) unsafe fn call_for_float(call: &Call, function: Integers, integers: [usize; 6]) -> u64 {
-    let [a, b, c, d, e, f] = integers;
     #[cfg(target_arch = "x86_64")]
-    if let (stack @ 1.., yielder) = call.outside.get() {
-        unsafe {
-            let way = yielder.replace(0);
-            let (_, result) = x86_64::call(integers, stack, function);
-            yielder.write(way);
-            return result.to_bits();
-        }
+    if let Some((_, result)) =
+        unsafe { x86_64::at_once(call, |stack| x86_64::call(integers, stack, function)) }
+    {
+        return result.to_bits();
     }
+    let [a, b, c, d, e, f] = integers;
     unsafe { find_for_float(call, function, a, b, c, d, e, f) }
 }
 
@@ -115,13 +109,12 @@ pub(crate) unsafe fn call_with(
     spilled: &[u64],
 ) {
     #[cfg(target_arch = "x86_64")]
-    if let (stack @ 1.., yielder) = call.outside.get() {
-        unsafe {
-            let way = yielder.replace(0);
+    if let Some(()) = unsafe {
+        x86_64::at_once(call, |stack| {
             x86_64::call_with(registers, stack, function, spilled.as_ptr(), spilled.len());
-            yielder.write(way);
-            return;
-        }
+        })
+    } {
+        return;
     }
     on_host_stack(|| {
         note(call);
@@ -184,7 +177,23 @@ fn note(call: &Call) {
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use super::{Integers, Registers};
+    use crate::function::Call;
     use std::arch::{asm, naked_asm};
+
+    /// Has the body call a function on the thread's own stack, if it is known where that has room. wasmer does not know of the
+    /// guest meanwhile.
+    #[inline(always)]
+    pub unsafe fn at_once<R>(call: &Call, body: impl FnOnce(usize) -> R) -> Option<R> {
+        let (stack @ 1.., yielder) = call.outside.get() else {
+            return None;
+        };
+        unsafe {
+            let way = yielder.replace(0);
+            let result = body(stack);
+            yielder.write(way);
+            Some(result)
+        }
+    }
 
     /// Calls the function with these arguments on the stack given. It may return an integer or a float.
     #[inline(always)]

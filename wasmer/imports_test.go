@@ -339,3 +339,21 @@ func TestAHostFunctionIsSharedByInstancesOfManyGoroutines(t *testing.T) {
 		require.EqualValues(t, 100*100, total.Load())
 	})
 }
+
+type greeter string
+
+func (g greeter) AddTo(imports *wasmer.Imports) {
+	imports.Namespace(string(g)).Function("answer", func() int32 { return 42 })
+}
+
+func TestHostModulesDefineWhatTheyBring(t *testing.T) {
+	imports := wasmer.NewImports().Namespace("here").Add(greeter("a"), greeter("b")).Function("own", constant(1))
+	instance, err := wasmer.NewInstanceWithImports([]byte(`(module
+		(import "a" "answer" (func (result i32))) (import "b" "answer" (func (result i32)))
+		(import "here" "own" (func (result i32))))`), imports)
+	require.NoError(t, err)
+	require.NoError(t, instance.Close())
+
+	_, err = wasmer.NewInstanceWithImports([]byte(`(module)`), wasmer.NewImports().Add(nil))
+	require.ErrorContains(t, err, "a host module is nil")
+}

@@ -164,19 +164,11 @@ func (s *shell) end(i *Instance) *ExitError {
 
 // seclude shuts out whoever uses memories of a closed store from outside of the gate. It fails if somebody does so for long.
 func (s *Store) seclude() bool {
-	const spins, nap, most = 100, 50 * time.Microsecond, 100 * time.Millisecond
-	if s.pins.CompareAndSwap(0, pinsFreed) {
-		return true
+	if s.excludePins(context.Background(), 100*time.Millisecond) != nil {
+		return false
 	}
-	for began := time.Now(); time.Since(began) < most; time.Sleep(nap) {
-		for range spins {
-			if s.pins.CompareAndSwap(0, pinsFreed) {
-				return true
-			}
-			runtime.Gosched()
-		}
-	}
-	return false
+	s.pins.Add(pinsFreed - pinsAlone)
+	return true
 }
 
 // successor makes the Go side of the instance and its store for the next user.

@@ -260,7 +260,7 @@ func (i *Instance) reset(ctx context.Context, ended <-chan struct{}) error {
 		return &StateError{Op: "reset", Reasons: []string{"what _initialize did was not kept: see Imports.Resettable"}}
 	}
 	s := i.store
-	if err := s.excludePins(ctx); err != nil {
+	if err := s.excludePins(ctx, time.Second); err != nil {
 		return err
 	}
 	err := i.ptr.Reset()
@@ -317,9 +317,9 @@ func (*busyError) Error() string { return ErrRunning.Error() + ": its memory is 
 func (*busyError) Unwrap() error { return ErrRunning }
 
 // excludePins waits until nobody uses memories of the store from outside of the gate, and keeps others waiting. Accesses are short:
-// who holds one for a second waits for us.
-func (s *Store) excludePins(ctx context.Context) error {
-	const spins, nap, most = 100, 50 * time.Microsecond, time.Second
+// it gives up on who holds one for longer than most.
+func (s *Store) excludePins(ctx context.Context, most time.Duration) error {
+	const spins, nap = 100, 50 * time.Microsecond
 	var began time.Time
 	s.pins.Add(pinsAlone)
 	for turn := 0; s.pins.Load() != pinsAlone; turn++ {

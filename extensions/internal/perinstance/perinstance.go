@@ -1,0 +1,42 @@
+// Package perinstance keeps what a host module knows of each of its guests, so that a handle of one is useless in another.
+package perinstance
+
+import (
+	"runtime"
+	"sync"
+	"weak"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+// State holds a T for each instance, and does not keep the instance. Goroutines may share it.
+type State[T any] struct {
+	// New makes the T of an instance that has none yet.
+	New func() *T
+
+	mu     sync.Mutex
+	states map[weak.Pointer[wasmer.Instance]]*T
+}
+
+// Of is the T of the instance. Calls into one instance run one at a time, so a host function may use it without a lock.
+func (s *State[T]) Of(instance *wasmer.Instance) *T {
+	key := weak.Make(instance)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, ok := s.states[key]
+	if !ok {
+		if s.states == nil {
+			s.states = map[weak.Pointer[wasmer.Instance]]*T{}
+		}
+		state = s.New()
+		s.states[key] = state
+		runtime.AddCleanup(instance, s.forget, key)
+	}
+	return state
+}
+
+func (s *State[T]) forget(key weak.Pointer[wasmer.Instance]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.states, key)
+}
