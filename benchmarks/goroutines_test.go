@@ -11,26 +11,49 @@ import (
 )
 
 // BenchmarkGoroutines has goroutines share the work, on all cores, and reports the time in all by operation: half of it with
-// two goroutines on two cores. Each has an instance of its own, of the same module.
+// two goroutines on two cores. Each has an instance of its own, of the same module. Arithmetic shows what the machine has to give.
 func BenchmarkGoroutines(b *testing.B) {
+	for _, goroutines := range goroutineCounts() {
+		b.Run(fmt.Sprintf("native/arithmetic_%d", goroutines), func(b *testing.B) {
+			shareWork(b, slices.Repeat([]func() error{arithmetic}, goroutines))
+		})
+	}
 	for _, row := range shared {
 		wasm := binary(b, row.wat)
-		for _, goroutines := range goroutineCounts() {
-			against(b, compilers(), fmt.Sprintf("%s_%d", row.name, goroutines), func(b *testing.B, r rival) {
-				work := workers(b, compile(b, open(b, r, nil), wasm), goroutines, row.prepare)
-				// Here, since each benchmark begins with what -cpu says.
-				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU()))
-				share := shareOf(b, work[0])
-				for b.Loop() {
-					if err := together(work, share); err != nil {
-						b.Fatal(err)
-					}
-				}
-				perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-				b.ReportMetric(perOp/float64(share*goroutines), "ns/call")
-			})
+		for _, r := range compilers() {
+			for _, goroutines := range goroutineCounts() { // in turn, for it is their ratio that counts
+				b.Run(fmt.Sprintf("%s/%s_%d", r.name, row.name, goroutines), func(b *testing.B) {
+					shareWork(b, workers(b, compile(b, open(b, r, nil), wasm), goroutines, row.prepare))
+				})
+			}
 		}
 	}
+}
+
+func shareWork(b *testing.B, work []func() error) {
+	b.ReportAllocs()
+	// Here, since each benchmark begins with what -cpu says.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU()))
+	share := shareOf(b, work[0])
+	for b.Loop() {
+		if err := together(work, share); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	b.ReportMetric(perOp/float64(share*len(work)), "ns/call")
+}
+
+// arithmetic shares nothing: with it cores do what they can.
+func arithmetic() error {
+	n := uint32(1)
+	for range 50 {
+		n = n*1664525 + 1013904223
+	}
+	if n == 0 {
+		return errors.New("the generator has period 2^32 and never gets to 0 in 50 steps")
+	}
+	return nil
 }
 
 func goroutineCounts() []int {

@@ -36,7 +36,9 @@ type documentMachine struct {
 type documentMethod struct {
 	Passes     int      `json:"passes"`
 	LongPasses int      `json:"long_passes"`
+	Rounds     int      `json:"rounds"`
 	Args       []string `json:"args"`
+	RoundArgs  []string `json:"round_args,omitempty"`
 }
 
 type documentRow struct {
@@ -73,6 +75,9 @@ func writeJSON(w io.Writer, about machine, o options, r results, failed error) e
 		},
 		Method: documentMethod{Passes: o.count, LongPasses: o.longPasses(), Args: o.args(true)},
 		Rows:   []documentRow{},
+	}
+	if o.inRounds() {
+		d.Method.Rounds, d.Method.RoundArgs = o.rounds, o.roundArgs()
 	}
 	if failed != nil {
 		d.Failure = failed.Error()

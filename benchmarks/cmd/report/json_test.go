@@ -85,7 +85,7 @@ func TestFieldsForMachines(t *testing.T) {
 	}{
 		"document": {fields, "machine method rows targets version"},
 		"machine":  {fields["machine"], "cores cpu date go library load native platform wasmtime wazero"},
-		"method":   {fields["method"], "args long_passes passes"},
+		"method":   {fields["method"], "args long_passes passes rounds"},
 		"row":      {fields["rows"].([]any)[0], "group least median medians most row runtime samples spread unit"},
 		"target":   {fields["targets"].([]any)[0], "at_least limit measured met unit what"},
 	} {

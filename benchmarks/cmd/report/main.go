@@ -12,9 +12,10 @@ import (
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.pattern, "bench", ".", "run the benchmarks that match this regular expression")
+	flag.StringVar(&o.pattern, "bench", everything, "run the benchmarks that match this regular expression")
 	flag.IntVar(&o.count, "count", 5, "number of passes")
 	flag.IntVar(&o.long, "long", 2, "number of passes that have the rows that take seconds, too")
+	flag.IntVar(&o.rounds, "rounds", 15, "number of short rounds of the rows that take microseconds at most; none if -bench is given")
 	flag.StringVar(&o.time, "benchtime", "200ms", "time of one benchmark in one pass")
 	flag.BoolVar(&o.short, "short", false, "leave out what takes long")
 	quick := flag.Bool("quick", false, "the same as -count 1 -benchtime 100ms -short")
@@ -25,7 +26,7 @@ func main() {
 	flag.StringVar(&w.raw, "raw", "", "write what the benchmarks print to this file, for benchstat")
 	flag.Parse()
 	if *quick {
-		o.count, o.time, o.short = 1, "100ms", true
+		o.count, o.rounds, o.time, o.short = 1, 0, "100ms", true
 	}
 	if err := run(o, w); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)

@@ -143,12 +143,14 @@ func writeMethod(w io.Writer, about machine, o options, r results) {
 		{"Go", about.goVersion},
 		{"rivals", fmt.Sprintf("go-ext-wasm %s, wazero %s, wasmtime-go %s", about.library, about.wazero, about.wasmtime)},
 		{"native", about.cCompilers},
-		{"method", fmt.Sprintf("medians over all passes, of which there were %d, or %d for what takes long; spread = (slowest - fastest) / median",
-			o.count, o.longPasses())},
+		{"method", o.method()},
 		{"each pass", "`" + strings.Join(o.args(true), " ") + "`"},
+		{"each round", "`" + strings.Join(o.roundArgs(), " ") + "`"},
 		{"ratios", "columns that begin with / are this row's time in that of the same row there: below 1 is faster"},
 	} {
-		fmt.Fprintf(w, "- %s: %s\n", item[0], item[1])
+		if item[0] != "each round" || o.inRounds() {
+			fmt.Fprintf(w, "- %s: %s\n", item[0], item[1])
+		}
 	}
 	for _, group := range []string{"Compile", "Throughput", "WarmStart"} {
 		for _, k := range r.keys(group) {
@@ -162,6 +164,14 @@ func writeMethod(w io.Writer, about machine, o options, r results) {
 			fmt.Fprintf(w, "- size of %s: %s %s\n", k.row, count(size), amountUnits[k.row])
 		}
 	}
+}
+
+func (o options) method() string {
+	method := fmt.Sprintf("medians over all passes, of which there were %d, or %d for what takes long", o.count, o.longPasses())
+	if o.inRounds() {
+		method += fmt.Sprintf("; over %d short rounds for calls, host calls, instances and goroutines", o.rounds)
+	}
+	return method + "; spread = (slowest - fastest) / median, of the middle half of the rounds"
 }
 
 // amountUnits are what the jobs of the group WASI are measured by.

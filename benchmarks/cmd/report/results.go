@@ -58,14 +58,20 @@ func (r results) median(k key, unit string) (float64, bool) {
 	return (values[(n-1)/2] + values[n/2]) / 2, true
 }
 
-// spread is the distance of the slowest from the fastest pass, as a part of the median.
+// spread is the distance of the slowest from the fastest pass, as a part of the median. Of many samples only the half in the middle
+// counts, for one disturbance would else speak for all.
 func (r results) spread(k key, unit string) float64 {
-	values := r.samples[k][unit]
+	values := slices.Sorted(slices.Values(r.samples[k][unit]))
 	median, ok := r.median(k, unit)
 	if !ok || median == 0 {
 		return 0
 	}
-	return (slices.Max(values) - slices.Min(values)) / median
+	const many = 8
+	last := len(values) - 1
+	if len(values) < many {
+		return (values[last] - values[0]) / median
+	}
+	return (values[last*3/4] - values[last/4]) / median
 }
 
 // ratio is a's median in b's.
