@@ -287,7 +287,7 @@ impl Chunk {
             return unsafe { unmap(self.base, self.capacity) };
         }
         if self.capacity <= WARM && regions().warm.len() < KEPT {
-            unsafe { ptr::write_bytes(self.base as *mut u8, 0, used) };
+            unsafe { image::zero(self.base, used) };
             return regions().warm.push(self);
         }
         clear(self.base, used);

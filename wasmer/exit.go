@@ -187,12 +187,12 @@ func (i *Instance) end(exit *ExitError) {
 		i.remember()
 	}
 	i.closed.Store(true)
-	close(i.ended)
+	i.tellDone()
 	i.store.forget(i)
-	if !inside {
+	if !inside && i.store.gate.held() {
 		// What has exited takes those with it that may be in its code, but not those that begin later: they need not come to it.
 		latest := i.store.latestCall()
-		i.store.stopCallsOf(func(entry *Instance, number uint64) bool {
+		go i.store.stopCalls(func(entry *Instance, number uint64) bool {
 			return entry == i || !exit.plain && number <= latest && entry.reaches(i)
 		})
 	}

@@ -2,6 +2,7 @@ package wasmer_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,4 +54,22 @@ func TestDoneTellsOfTheEnd(t *testing.T) {
 	}
 	require.NoError(t, store.Close())
 	<-instance.Done()
+}
+
+func TestDoneIsClosedWhenTheInstanceEnds(t *testing.T) {
+	module, err := wasmer.Compile([]byte(`(module (memory (export "memory") 1))`))
+	require.NoError(t, err)
+	defer module.Close()
+	for range 200 {
+		instance, err := wasmer.Instantiate(t.Context(), module, nil)
+		require.NoError(t, err)
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() { <-instance.Done() })
+			group.Go(func() { _ = instance.Close() })
+		}
+		group.Wait()
+		<-instance.Done()
+		require.Equal(t, instance.Done(), instance.Done())
+	}
 }

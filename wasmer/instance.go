@@ -35,9 +35,8 @@ type Instance struct {
 	exports []ExportType
 
 	closed atomic.Bool
-	// exit is why it is closed; ended is closed then, for those who wait.
-	exit  atomic.Pointer[ExitError]
-	ended chan struct{}
+	// exit is why it is closed.
+	exit atomic.Pointer[ExitError]
 	// linked are those that it imports from; shared says that it is such a one of others.
 	linked []*Instance
 	shared atomic.Bool
@@ -58,8 +57,14 @@ type Instance struct {
 	// passes are the programs of CallString and CallBytes that were needed.
 	passes passes
 
-	mu    sync.Mutex
+	// memory is its only exported memory; nil if it has none, or several.
+	memory *Memory
+
+	mu sync.Mutex
+	// items are the exports that somebody has asked for, by name; nil as long as nobody has, save for several memories.
 	items map[string]Extern
+	// ended is closed when the instance is; nil until somebody waits for that, or it is.
+	ended chan struct{}
 	data  any
 }
 
@@ -70,7 +75,7 @@ func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *I
 	if s == nil || s.gate.closed() {
 		return nil, ErrClosed
 	}
-	i := &Instance{store: s, tier: TierOptimized, items: maps.Clone(externs), ended: make(chan struct{})}
+	i := &Instance{store: s, tier: TierOptimized, items: maps.Clone(externs)}
 	for _, item := range slices.Sorted(maps.Keys(externs)) {
 		extern := externs[item]
 		if err := checkExtern(extern); err != nil {
@@ -98,7 +103,32 @@ func (s *Store) NewInstance(name string, externs map[string]Extern) (instance *I
 func (i *Instance) Module() *Module { return i.module }
 
 // Done is closed when the instance is: by Close, with its store or engine, or because its guest has exited.
-func (i *Instance) Done() <-chan struct{} { return i.ended }
+func (i *Instance) Done() <-chan struct{} {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ended == nil {
+		i.ended = make(chan struct{})
+	}
+	return i.ended
+}
+
+// over is closed.
+var over = func() chan struct{} {
+	over := make(chan struct{})
+	close(over)
+	return over
+}()
+
+// tellDone tells those who wait that the instance has ended.
+func (i *Instance) tellDone() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ended != nil {
+		close(i.ended)
+	} else {
+		i.ended = over
+	}
+}
 
 // Store is what the instance lives in.
 func (i *Instance) Store() *Store { return i.store }
@@ -196,10 +226,7 @@ func (i *Instance) export(position int) (Extern, error) {
 	export := i.exports[position]
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.items == nil {
-		i.makeItems()
-	}
-	if item, ok := i.items[export.Name]; ok {
+	if item := i.item(export.Name); item != nil {
 		return item, nil
 	}
 	if export.Type.Kind == ExternFunction {
@@ -216,13 +243,29 @@ func (i *Instance) export(position int) (Extern, error) {
 			return nil, err
 		}
 		defer i.store.leave()
-		if item, ok := i.items[export.Name]; ok {
+		if item := i.item(export.Name); item != nil {
 			return item, nil
 		}
 	}
 	item := i.newExtern(i.lookUp(position), export)
-	i.items[export.Name] = item
+	i.put(export.Name, item)
 	return item, nil
+}
+
+// item is the Go side of an export, if there is one, with the lock held.
+func (i *Instance) item(name string) Extern {
+	if i.memory != nil && i.exports[i.module.memories[0]].Name == name {
+		return i.memory
+	}
+	return i.items[name]
+}
+
+// put keeps the Go side of an export, with the lock held.
+func (i *Instance) put(name string, item Extern) {
+	if i.items == nil {
+		i.items = map[string]Extern{}
+	}
+	i.items[name] = item
 }
 
 // lookUp finds an export, which earlier users of a pooled instance may have done.

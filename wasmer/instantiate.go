@@ -87,7 +87,7 @@ func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports
 	}
 	defer module.handle.release()
 	i := &Instance{
-		store: s, module: module, tier: module.tierOf(ptr), exports: module.exports, items: map[string]Extern{}, ended: make(chan struct{}),
+		store: s, module: module, tier: module.tierOf(ptr), exports: module.exports,
 	}
 	frame := frame{starting: true}
 	if err := s.beginHosted(ctx, 1, i, &frame); err != nil {
@@ -181,11 +181,16 @@ func (i *Instance) initializer() (position int, ok bool) {
 
 // addMemories makes the Go side of all exported memories, with the store entered. Others are made when asked for.
 func (i *Instance) addMemories() {
-	for _, position := range i.module.memories {
+	memories := i.module.memories
+	for _, position := range memories {
 		export := &i.exports[position]
 		memory := newMemory(i.store, i.ptr.Export(position), export.Type.Memory)
 		memory.instance = i
-		i.items[export.Name] = memory
+		if len(memories) == 1 {
+			i.memory = memory
+		} else {
+			i.put(export.Name, memory)
+		}
 		if i.Memory == nil || export.Name == "memory" {
 			i.Memory = memory
 		}

@@ -25,8 +25,6 @@ type shell struct {
 	tenancy *tenancy
 	// hosts is how many host functions the instance has.
 	hosts int
-	// memory is the position of the only exported memory; -1 if there are none or several.
-	memory int
 	// once says that it cannot be reset.
 	once bool
 	// externs are the exports that were looked up, by position. They are the user's, under the lock of its instance.
@@ -93,12 +91,8 @@ func (i *Instance) pool(p *Pool) error {
 	i.shell, s.shell, s.cleanup = sh, sh, sh.cleanup
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	sh.memory = -1
-	if memories := i.module.memories; len(memories) == 1 {
-		sh.memory = memories[0]
-	}
 	for _, position := range i.module.memories {
-		sh.externs[position] = i.items[i.exports[position].Name].(*Memory).item
+		sh.externs[position] = i.item(i.exports[position].Name).(*Memory).item
 	}
 	return nil
 }
@@ -130,7 +124,7 @@ func (i *Instance) recycle() (*Instance, error) {
 		return nil, i.closedError()
 	}
 	i.closed.Store(true)
-	close(i.ended)
+	i.tellDone()
 	fits := !i.shell.once && len(s.hosts) == i.shell.hosts && s.users.Load() == 1 && i.tier == i.module.Tier()
 	if !s.gate.close() || !fits || !s.seclude() {
 		s.closeInstances()
@@ -181,15 +175,15 @@ func (s *Store) successor(i *Instance) *Instance {
 	n.meter = Meter{store: n, meterState: s.meter.meterState}
 	n.meter.begin(s.shell.limit)
 	next.store, next.module, next.ptr, next.tier, next.tally, next.exports = n, i.module, i.ptr, i.tier, i.tally, i.exports
-	next.kept, next.shell, next.ended, next.imported = i.kept, i.shell, make(chan struct{}), i.imported
-	if i.shell.memory >= 0 {
-		i.Memory.succeed(&made.memory, next)
-		next.Memory = &made.memory
+	next.kept, next.shell, next.imported = i.kept, i.shell, i.imported
+	if i.memory != nil {
+		i.memory.succeed(&made.memory, next)
+		next.memory, next.Memory = &made.memory, &made.memory
 	} else {
 		next.inheritMemories(i)
 	}
 	if i.process != nil {
-		i.process.Restart(next.ended)
+		i.process.Restart(next.Done())
 		next.process = i.process
 		next.call.Process = i.process
 		if i.call.Moved != nil {
@@ -225,22 +219,11 @@ func (i *Instance) inheritMemories(from *Instance) {
 		if memory, ok := item.(*Memory); ok {
 			next := &Memory{}
 			memory.succeed(next, i)
-			if i.items == nil {
-				i.makeItems()
-			}
-			i.items[name] = next
+			i.put(name, next)
 			if memory == from.Memory {
 				i.Memory = next
 			}
 		}
-	}
-}
-
-// makeItems makes the list of the Go side of exports when it is first needed, with the lock of the instance held.
-func (i *Instance) makeItems() {
-	i.items = map[string]Extern{}
-	if i.shell.memory >= 0 {
-		i.items[i.exports[i.shell.memory].Name] = i.Memory
 	}
 }
 

@@ -237,7 +237,7 @@ func (i *Instance) Reset(ctx context.Context) error {
 	if err := i.enterResting(ctx, "reset"); err != nil {
 		return err
 	}
-	err := i.reset(ctx, i.ended)
+	err := i.reset(ctx)
 	i.store.leave()
 	if err != nil && !isKept(err) {
 		_ = i.Close()
@@ -255,7 +255,7 @@ func isKept(err error) bool {
 }
 
 // reset is Reset with the store entered.
-func (i *Instance) reset(ctx context.Context, ended <-chan struct{}) error {
+func (i *Instance) reset(ctx context.Context) error {
 	if _, has := i.initializer(); has && !i.kept {
 		return &StateError{Op: "reset", Reasons: []string{"what _initialize did was not kept: see Imports.Resettable"}}
 	}
@@ -272,7 +272,7 @@ func (i *Instance) reset(ctx context.Context, ended <-chan struct{}) error {
 		tracker.forget()
 	}
 	if i.process != nil {
-		i.process.Restart(ended)
+		i.process.Restart(i.Done())
 	}
 	return nil
 }

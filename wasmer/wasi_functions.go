@@ -174,7 +174,7 @@ func wasiCall(f wasiFunction, snapshot0 bool) hostCall {
 		}
 		c.Memory, c.Context, c.Snapshot0, c.Outer = i.wasiMemory(), caller.store.ctx, snapshot0, nil
 		if outer := caller.store.current; outer != nil && outer != i {
-			c.Outer = outer.ended
+			c.Outer = outer.Done()
 		}
 		errno := f(c, a)
 		c.Context = nil
@@ -229,7 +229,7 @@ func (w *WASI) startProcess(i *Instance) error {
 		return err
 	}
 	if i.process == nil {
-		i.process = w.system.NewProcess(i.ended)
+		i.process = w.system.NewProcess(i.Done())
 		i.call.Process = i.process
 		if i.module.engine.config.Memories == BoundedMemories {
 			i.call.Moved = i.wasiMemory
