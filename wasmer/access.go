@@ -2,9 +2,15 @@ package wasmer
 
 import "fmt"
 
+// errNoMemory is what a host function gets that uses Caller.Memory without looking.
+var errNoMemory = fmt.Errorf("%w, or never there: the guest exports no memory", ErrClosed)
+
 // access pins the memory and gives its bytes, valid until release. The length is read once: it only grows.
 func (m *Memory) access() ([]byte, error) {
-	if m == nil || m.closed.Load() || m.instance != nil && m.instance.closed.Load() {
+	if m == nil {
+		return nil, errNoMemory
+	}
+	if m.closed.Load() || m.instance != nil && m.instance.closed.Load() {
 		return nil, ErrClosed
 	}
 	if err := m.store.pin(); err != nil {

@@ -24,7 +24,7 @@ type Config struct {
 	Imports *wasmer.Imports
 	// Data is what pointers may lead to that goes deeper than random bytes: names, files, keys.
 	Data []string
-	// Check looks at the results of a call that did not end its guest, one slot a value; nil takes any.
+	// Check looks at the results of a call that did not end its guest, one slot a value, if there are any; nil takes all.
 	Check func(name string, results []uint64) error
 	// Refused looks at the error of a call that did; nil takes any that is no panic.
 	Refused func(name string, err error) error
@@ -170,7 +170,7 @@ func (a *attack) call(f function, stack []uint64) (err error) {
 		for slot := range f.typ.Results {
 			a.see(stack[slot])
 		}
-		if a.config.Check != nil {
+		if a.config.Check != nil && len(f.typ.Results) > 0 {
 			err = a.config.Check(f.name, stack[:len(f.typ.Results)])
 		}
 	case err.Error() == "" || errors.As(err, new(runtime.Error)):
