@@ -84,6 +84,9 @@ func newGuest(t testing.TB, module *process.Module) *guest {
 	return &guest{instance, t}
 }
 
+// in is the guest in a subtest.
+func (g *guest) in(t testing.TB) *guest { return &guest{g.Instance, t} }
+
 func (g *guest) call(name string, arguments ...any) []wasmer.Value {
 	g.t.Helper()
 	function, err := g.Function(name)

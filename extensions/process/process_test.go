@@ -39,7 +39,7 @@ func TestF126ProcessRunsAllowedCommands(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("WASMER_GO_SECRET", "secret")
-			g.t = t
+			g := g.in(t)
 			if test.stdin != "" { // in two parts
 				g.give("stdin", test.stdin[:3])
 				g.give("stdin", test.stdin[3:])
