@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/perinstance"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
@@ -44,17 +45,8 @@ func (m *Module) run(c *wasmer.Caller) (int32, error) {
 			"--allow-command=%[1]s or --allow-command-all to add \"%[1]s\" command into the white list.\n", next.name)
 		return NotRun, nil
 	}
-	ctx, stop := context.WithCancelCause(c.Context())
+	ctx, stop := perinstance.Context(c)
 	defer stop(nil)
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		select {
-		case <-c.Instance().Done():
-			stop(wasmer.ErrClosed)
-		case <-ended:
-		}
-	}()
 	limited, release := context.WithTimeoutCause(ctx, next.timeout, errTimeout)
 	defer release()
 	stdout := output{limit: m.config.MaxOutput, full: stop}
