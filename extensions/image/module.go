@@ -6,6 +6,7 @@ package image
 
 import (
 	"context"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -13,13 +14,15 @@ import (
 	"log/slog"
 	"runtime"
 
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/perinstance"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
 // Config bounds what guests have decoded.
 type Config struct {
 	// MaxPixels is how many pixels an image may have, as its file says before it is decoded, and after it was resized;
-	// 0 is 16 Mi. Decoding takes up to 16 bytes for each, and happens as many times at once as there are CPUs.
+	// 0 is 16 Mi. Decoding takes up to 24 bytes of memory for each, resizing 4, and as many images are decoded at once
+	// as there are CPUs.
 	MaxPixels int
 	// MaxFile is how many bytes a file may have; 0 is 64 MiB.
 	MaxFile int
@@ -60,12 +63,14 @@ func New(config Config) *Module {
 type codec struct {
 	name       string
 	dimensions func(io.Reader) (image.Config, error)
-	decode     func(io.Reader) (image.Image, error)
+	// passes is how often the file has the decoder go through all pixels.
+	passes func(file []byte) int
+	decode func(io.Reader) (image.Image, error)
 }
 
 var (
-	jpegFiles = codec{"jpg", jpeg.DecodeConfig, jpeg.Decode}
-	pngFiles  = codec{"png", png.DecodeConfig, png.Decode}
+	jpegFiles = codec{"jpg", jpeg.DecodeConfig, scansOf, jpeg.Decode}
+	pngFiles  = codec{"png", png.DecodeConfig, func([]byte) int { return 1 }, png.Decode}
 )
 
 // AddTo implements wasmer.HostModule.
@@ -85,15 +90,16 @@ func (m *Module) AddTo(imports *wasmer.Imports) {
 	}
 }
 
-// load gives the guest an image, or Fail. The error is that of the call's context.
+// load gives the guest an image, or Fail. The error says that the call's context has ended, or that the instance was closed.
 func (m *Module) load(c *wasmer.Caller, codec codec, file, length uint32, to target) (uint32, error) {
-	ctx := c.Context()
+	ctx, stop := perinstance.Context(c)
+	defer stop(nil)
 	err := m.decode(ctx, c.Memory(), codec, file, length, to)
 	if err == nil {
 		return Success, nil
 	}
-	if ctx.Err() != nil {
-		return Fail, ctx.Err()
+	if cause := context.Cause(ctx); cause != nil {
+		return Fail, fmt.Errorf("image: %w", cause)
 	}
 	m.config.Logger.LogAttrs(ctx, slog.LevelDebug, "image refused", slog.String("format", codec.name), slog.Any("error", err))
 	return Fail, nil
@@ -105,9 +111,11 @@ type reader struct {
 	ctx context.Context
 }
 
+// Read reads little at a time: a few bytes of a file may stand for much work.
 func (r reader) Read(p []byte) (int, error) {
+	const atOnce = 64
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.Reader.Read(p)
+	return r.Reader.Read(p[:min(len(p), atOnce)])
 }

@@ -83,6 +83,9 @@ func (m *Module) decode(ctx context.Context, memory *wasmer.Memory, codec codec,
 	if pixels := uint64(config.Width) * uint64(config.Height); pixels == 0 || pixels > uint64(m.config.MaxPixels) {
 		return fmt.Errorf("image: the file has %d times %d pixels, not between 1 and %d", config.Width, config.Height, m.config.MaxPixels)
 	}
+	if passes := codec.passes(data); passes > maxPasses {
+		return fmt.Errorf("image: the file has %d scans, more than %d", passes, maxPasses)
+	}
 	decoded, err := codec.decode(reader{bytes.NewReader(data), ctx})
 	if err != nil {
 		return err
