@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/stretchr/testify v1.11.1
+	golang.org/x/crypto v0.49.0
 	golang.org/x/image v0.43.0
 	golang.org/x/sys v0.44.0
 )
