@@ -43,16 +43,9 @@ type entry struct {
 
 // add opens a handle. If there is no room for it, the object is closed.
 func (t *table) add(o object, bytes int) (handle, errno) {
-	if !t.room(bytes) {
-		t.closeSpent()
-	}
-	switch {
-	case len(t.entries) >= t.config.MaxHandles:
+	if err := t.makeRoom(bytes); err != success {
 		o.close()
-		return 0, tooManyHandles
-	case !t.room(bytes):
-		o.close()
-		return 0, overflow
+		return 0, err
 	}
 	for {
 		if t.last++; t.last < 0 {
@@ -66,8 +59,23 @@ func (t *table) add(o object, bytes int) (handle, errno) {
 	}
 }
 
-func (t *table) room(bytes int) bool {
-	return len(t.entries) < t.config.MaxHandles && bytes <= t.config.MaxBytes-t.bytes
+// makeRoom tells whether there is room for a handle and bytes, and closes what nobody needs if there is not.
+func (t *table) makeRoom(bytes int) errno {
+	if err := t.room(bytes); err == success {
+		return success
+	}
+	t.closeSpent()
+	return t.room(bytes)
+}
+
+func (t *table) room(bytes int) errno {
+	switch {
+	case len(t.entries) >= t.config.MaxHandles:
+		return tooManyHandles
+	case bytes > t.config.MaxBytes-t.bytes:
+		return overflow
+	}
+	return success
 }
 
 // charge counts more bytes to a handle.

@@ -50,8 +50,8 @@ func (m *Module) symmetricStateClone(c *wasmer.Caller, h handle, out uint32) err
 		return err
 	}
 	held := g.entries[h].bytes
-	if !g.room(held) {
-		return overflow // before anything large is copied
+	if err := g.makeRoom(held); err != success { // before anything large is copied
+		return err
 	}
 	return g.open(out, &symmetricState{s.clone()}, held)
 }
