@@ -55,37 +55,40 @@ const (
 	der = 1
 )
 
-// functions are those of the witx files: an i is an i32, an l an i64; each gives an i32.
+// functions are those of the witx files, with what they take: n is a name, and d are data or room for some, each a place and a length;
+// t is an algorithm_type, e an encoding, l a number of 64 bits, o and k the places of optional options and keys, other letters are
+// handles: A of array outputs, O options, P pairs, U public keys, S secret ones, G signatures, T states that sign, V that verify,
+// K symmetric keys, Y states, Z tags, # of nothing that there is. After > comes what is written to a place.
 var functions = map[string]map[string]string{
 	"wasi_ephemeral_crypto_common": {
-		"array_output_len": "ii", "array_output_pull": "iiii", "options_open": "ii", "options_close": "i", "options_set": "iiiii",
-		"options_set_u64": "iiil", "options_set_guest_buffer": "iiiii", "secrets_manager_open": "ii", "secrets_manager_close": "i",
-		"secrets_manager_invalidate": "iiil",
+		"array_output_len": "A>#", "array_output_pull": "Ad>#", "options_open": "t>O", "options_close": "O", "options_set": "Ond",
+		"options_set_u64": "Onl", "options_set_guest_buffer": "Ond", "secrets_manager_open": "o>#", "secrets_manager_close": "#",
+		"secrets_manager_invalidate": "#dl",
 	},
 	"wasi_ephemeral_crypto_asymmetric_common": {
-		"keypair_generate": "iiiii", "keypair_import": "iiiiiii", "keypair_generate_managed": "iiiiii", "keypair_store_managed": "iiii",
-		"keypair_replace_managed": "iiii", "keypair_id": "iiiii", "keypair_from_id": "iiili", "keypair_from_pk_and_sk": "iii",
-		"keypair_export": "iii", "keypair_publickey": "ii", "keypair_secretkey": "ii", "keypair_close": "i", "publickey_import": "iiiiiii",
-		"publickey_export": "iii", "publickey_verify": "i", "publickey_from_secretkey": "ii", "publickey_close": "i",
-		"secretkey_import": "iiiiiii", "secretkey_export": "iii", "secretkey_close": "i",
+		"keypair_generate": "tno>P", "keypair_import": "tnde>P", "keypair_generate_managed": "#tno>P", "keypair_store_managed": "#Pd",
+		"keypair_replace_managed": "#PP>#", "keypair_id": "Pd>#>#", "keypair_from_id": "#dl>P", "keypair_from_pk_and_sk": "US>P",
+		"keypair_export": "Pe>A", "keypair_publickey": "P>U", "keypair_secretkey": "P>S", "keypair_close": "P", "publickey_import": "tnde>U",
+		"publickey_export": "Ue>A", "publickey_verify": "U", "publickey_from_secretkey": "S>U", "publickey_close": "U",
+		"secretkey_import": "tnde>S", "secretkey_export": "Se>A", "secretkey_close": "S",
 	},
-	"wasi_ephemeral_crypto_kx": {"kx_dh": "iii", "kx_encapsulate": "iii", "kx_decapsulate": "iiii"},
+	"wasi_ephemeral_crypto_kx": {"kx_dh": "US>A", "kx_encapsulate": "U>A>A", "kx_decapsulate": "Sd>A"},
 	"wasi_ephemeral_crypto_signatures": {
-		"signature_export": "iii", "signature_import": "iiiiii", "signature_state_open": "ii", "signature_state_update": "iii",
-		"signature_state_sign": "ii", "signature_state_close": "i", "signature_verification_state_open": "ii",
-		"signature_verification_state_update": "iii", "signature_verification_state_verify": "ii",
-		"signature_verification_state_close": "i", "signature_close": "i",
+		"signature_export": "Ge>A", "signature_import": "nde>G", "signature_state_open": "P>T", "signature_state_update": "Td",
+		"signature_state_sign": "T>G", "signature_state_close": "T", "signature_verification_state_open": "U>V",
+		"signature_verification_state_update": "Vd", "signature_verification_state_verify": "VG",
+		"signature_verification_state_close": "V", "signature_close": "G",
 	},
 	"wasi_ephemeral_crypto_symmetric": {
-		"symmetric_key_generate": "iiii", "symmetric_key_import": "iiiii", "symmetric_key_export": "ii", "symmetric_key_close": "i",
-		"symmetric_key_generate_managed": "iiiii", "symmetric_key_store_managed": "iiii", "symmetric_key_replace_managed": "iiii",
-		"symmetric_key_id": "iiiii", "symmetric_key_from_id": "iiili", "symmetric_state_open": "iiiii", "symmetric_state_clone": "ii",
-		"symmetric_state_options_get": "iiiiii", "symmetric_state_options_get_u64": "iiii", "symmetric_state_close": "i",
-		"symmetric_state_absorb": "iii", "symmetric_state_squeeze": "iii", "symmetric_state_squeeze_tag": "ii",
-		"symmetric_state_squeeze_key": "iiii", "symmetric_state_max_tag_len": "ii", "symmetric_state_encrypt": "iiiiii",
-		"symmetric_state_encrypt_detached": "iiiiii", "symmetric_state_decrypt": "iiiiii", "symmetric_state_decrypt_detached": "iiiiiiii",
-		"symmetric_state_ratchet": "i", "symmetric_tag_len": "ii", "symmetric_tag_pull": "iiii", "symmetric_tag_verify": "iii",
-		"symmetric_tag_close": "i",
+		"symmetric_key_generate": "no>K", "symmetric_key_import": "nd>K", "symmetric_key_export": "K>A", "symmetric_key_close": "K",
+		"symmetric_key_generate_managed": "#no>K", "symmetric_key_store_managed": "#Kd", "symmetric_key_replace_managed": "#KK>#",
+		"symmetric_key_id": "Kd>#>#", "symmetric_key_from_id": "#dl>K", "symmetric_state_open": "nko>Y", "symmetric_state_clone": "Y>Y",
+		"symmetric_state_options_get": "Ynd>#", "symmetric_state_options_get_u64": "Yn>#", "symmetric_state_close": "Y",
+		"symmetric_state_absorb": "Yd", "symmetric_state_squeeze": "Yd", "symmetric_state_squeeze_tag": "Y>Z",
+		"symmetric_state_squeeze_key": "Yn>K", "symmetric_state_max_tag_len": "Y>#", "symmetric_state_encrypt": "Ydd>#",
+		"symmetric_state_encrypt_detached": "Ydd>Z", "symmetric_state_decrypt": "Ydd>#", "symmetric_state_decrypt_detached": "Yddd>#",
+		"symmetric_state_ratchet": "Y", "symmetric_tag_len": "Z>#", "symmetric_tag_pull": "Zd>#", "symmetric_tag_verify": "Zd",
+		"symmetric_tag_close": "Z",
 	},
 }
 
@@ -95,11 +98,30 @@ func program() string {
 	text.WriteString("(module ")
 	for _, module := range slices.Sorted(maps.Keys(functions)) {
 		for _, name := range slices.Sorted(maps.Keys(functions[module])) {
-			params := strings.NewReplacer("i", " i32", "l", " i64").Replace(functions[module][name])
-			fmt.Fprintf(&text, "(import %q %q (func (param%s) (result i32)))\n", module, name, params)
+			text.WriteString(importOf(module, name))
 		}
 	}
 	return text.String() + ")"
+}
+
+// importOf declares a function, whose answer is an i32.
+func importOf(module, name string) string {
+	return fmt.Sprintf("(import %q %q (func (param %s) (result i32)))\n", module, name, strings.Join(paramsOf(functions[module][name]), " "))
+}
+
+func paramsOf(shape string) (params []string) {
+	for _, kind := range shape {
+		switch kind {
+		case 'n', 'd':
+			params = append(params, "i32", "i32")
+		case 'l':
+			params = append(params, "i64")
+		case '>':
+		default:
+			params = append(params, "i32")
+		}
+	}
+	return params
 }
 
 // guest calls the functions. Its memory is used from the beginning for each call.
