@@ -30,8 +30,8 @@ var (
 	ErrStoreMismatch = errors.New("wasmer: belongs to another store")
 	// ErrImmutable: a constant global was to be set.
 	ErrImmutable = errors.New("wasmer: immutable")
-	// ErrNameTaken: the store has an instance of this name.
-	ErrNameTaken = errors.New("wasmer: the store has an instance of this name")
+	// ErrNameTaken: the store has an instance of this name, or the process a plug-in.
+	ErrNameTaken = errors.New("wasmer: the name is taken")
 	// ErrRunning: what takes a store that rests was asked for by a host function of a call of it, or while an instance ran.
 	ErrRunning = errors.New("wasmer: a guest of the store is running")
 	// ErrSnapshot: bytes are no snapshot, one of another module or version, or damaged, or what is to be made from it imports

@@ -95,6 +95,7 @@ func (i *Imports) extend(other *Imports) error {
 	}
 	other.mu.Lock()
 	items, behind, wasi, stub := maps.Clone(other.items), maps.Clone(other.behind), other.wasi, other.stub
+	mocks := maps.Clone(other.mocks)
 	other.mu.Unlock()
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -104,6 +105,9 @@ func (i *Imports) extend(other *Imports) error {
 	maps.Copy(i.items, items)
 	for key, item := range behind {
 		i.setBehind(key, item)
+	}
+	for _, mock := range mocks {
+		i.setMock(mock)
 	}
 	if wasi != nil {
 		i.wasi = wasi

@@ -20,7 +20,9 @@ type Imports struct {
 	// wasi, and what more defines much at once, is behind what is defined one by one; before stubs.
 	wasi   *WASI
 	behind map[importKey]importItem
-	stub   bool
+	// mocks stand in for whole modules, by their names; before stubs.
+	mocks map[string]MockModule
+	stub  bool
 	// resettable has instances keep the state that they begin with.
 	resettable bool
 	err        error
@@ -177,7 +179,7 @@ func (i *Imports) Close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.closed = true
-	i.items, i.behind, i.wasi = map[importKey]importItem{}, nil, nil
+	i.items, i.behind, i.mocks, i.wasi = map[importKey]importItem{}, nil, nil, nil
 }
 
 func (i *Imports) firstError() error {
@@ -275,6 +277,9 @@ func (i *Imports) resolve(instance *Instance) ([]ffi.Import, error) {
 		item, ok := i.find(want.Module, want.Name)
 		if !ok {
 			item, ok = s.find(want.Module, want.Name)
+		}
+		if !ok {
+			item, ok = i.mockOf(want)
 		}
 		if !ok {
 			item, ok = i.stubOf(want)
