@@ -11,9 +11,9 @@ import (
 // Errors to be tested for with errors.Is.
 var (
 	// ErrClosed: the engine, module, store, instance, or what it belongs to, was closed.
-	ErrClosed = errors.New("wasmer: closed")
+	ErrClosed error = &codedError{text: "wasmer: closed", code: codeNoInstance}
 	// ErrInterrupted: the guest was stopped because a context ended; the error also is that context's.
-	ErrInterrupted = errors.New("wasmer: execution interrupted")
+	ErrInterrupted error = &codedError{text: "wasmer: execution interrupted", code: codeInterrupted}
 	// ErrUnsupported: this build, compiler or platform lacks what was asked for.
 	ErrUnsupported = errors.New("wasmer: unsupported")
 	// ErrIncompatible: an artifact was made by another build or for another CPU, or is damaged.
@@ -25,20 +25,20 @@ var (
 	// ErrDepth: host and guest call each other deeper than EngineConfig.MaxCallDepth or than the thread's stack.
 	ErrDepth = errors.New("wasmer: calls nested too deeply")
 	// ErrOutOfBounds: an access by the host lies outside of a memory.
-	ErrOutOfBounds = errors.New("wasmer: out of bounds")
+	ErrOutOfBounds error = &codedError{text: "wasmer: out of bounds", code: codeMemoryBounds}
 	// ErrStoreMismatch: what belongs to one store was given to another; see NewStore.
 	ErrStoreMismatch = errors.New("wasmer: belongs to another store")
 	// ErrImmutable: a constant global was to be set.
-	ErrImmutable = errors.New("wasmer: immutable")
+	ErrImmutable error = &codedError{text: "wasmer: immutable", code: codeImmutable}
 	// ErrNameTaken: the store has an instance of this name, or the process a plug-in.
-	ErrNameTaken = errors.New("wasmer: the name is taken")
+	ErrNameTaken error = &codedError{text: "wasmer: the name is taken", code: codeNameConflict}
 	// ErrRunning: what takes a store that rests was asked for by a host function of a call of it, or while an instance ran.
 	ErrRunning = errors.New("wasmer: a guest of the store is running")
 	// ErrSnapshot: bytes are no snapshot, one of another module or version, or damaged, or what is to be made from it imports
 	// other constants.
 	ErrSnapshot = errors.New("wasmer: unusable snapshot")
 	// ErrNotFound: there is no export of this name and kind.
-	ErrNotFound = errors.New("wasmer: not found")
+	ErrNotFound error = &codedError{text: "wasmer: not found", code: codeNoFunction}
 )
 
 // CompileError says why a module was refused. It is ErrUnsupported if the compiler lacks a feature that the module needs.

@@ -2,6 +2,7 @@ package wasmer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
@@ -109,13 +110,24 @@ func (s *Store) fail(ctx context.Context, instance *Instance, f *frame, op strin
 	} else {
 		err = fmt.Errorf("wasmer: internal error: %s: failed without an error", op)
 	}
-	s.failed(instance, err)
+	ended := !f.starting && errors.Is(err, ErrTerminate)
+	if !ended {
+		s.failed(instance, err)
+	}
 	s.end(f)
-	if !f.starting {
+	if !f.starting && !ended {
 		s.tellCall(ctx, instance, op, err, failed.value)
 	}
 	if failed.panicked {
 		panic(failed.value)
+	}
+	return err
+}
+
+// unlessTerminated is the error of a call: none, if a host function has terminated the guest.
+func unlessTerminated(err error) error {
+	if errors.Is(err, ErrTerminate) {
+		return nil
 	}
 	return err
 }

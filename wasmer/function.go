@@ -115,7 +115,8 @@ func (f *Function) Cost() uint64 {
 // The guest's end by a trap is a *Trap. An error returned by a host function comes out as the same error, a panic of
 // one goes on in this goroutine with its value. ctx is handed to host functions. If it ends, before the call, while it waits for
 // the store, or while the guest runs, the error is ErrInterrupted and the context's; the instance can be called again. If the
-// instance is closed meanwhile it is *ExitError. nil stands for context.Background().
+// instance is closed meanwhile it is *ExitError. A call that a host function ends with ErrTerminate has succeeded, and gives
+// zeros. nil stands for context.Background().
 //
 // See https://webassembly.github.io/spec/core/exec/modules.html#invocation
 func (f *Function) Call(ctx context.Context, args ...any) ([]Value, error) {
@@ -151,7 +152,7 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 	}
 	copy(frame.values, slots)
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return nil, f.store.fail(ctx, f.instance, &frame, f.name, status)
+		return f.ended(f.store.fail(ctx, f.instance, &frame, f.name, status), out)
 	}
 	if n := len(f.typ.Results); n > cap(out) {
 		out = make([]Value, 0, n)
@@ -160,6 +161,17 @@ func (f *Function) call(ctx context.Context, args []any, out []Value) ([]Value, 
 		out = append(out, fromSlot(&frame.values[i], t))
 	}
 	f.store.end(&frame)
+	return out, nil
+}
+
+// ended gives what a call returns that came to no end of its own.
+func (f *Function) ended(err error, out []Value) ([]Value, error) {
+	if err = unlessTerminated(err); err != nil {
+		return nil, err
+	}
+	for _, t := range f.typ.Results {
+		out = append(out, Value{typ: t})
+	}
 	return out, nil
 }
 
@@ -182,7 +194,7 @@ func (f *Function) callWithReferences(ctx context.Context, args []any, out []Val
 		return nil, fmt.Errorf("wasmer: call %q: argument %d: %w", f.name, position, err)
 	}
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return nil, f.store.fail(ctx, f.instance, &frame, f.name, status)
+		return f.ended(f.store.fail(ctx, f.instance, &frame, f.name, status), out)
 	}
 	for i, t := range f.typ.Results {
 		out = append(out, f.store.lift(&frame.values[i], t))
@@ -220,7 +232,11 @@ func (f *Function) CallRaw(ctx context.Context, stack []uint64) error {
 		}
 	}
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return f.store.fail(ctx, f.instance, &frame, f.name, status)
+		err := unlessTerminated(f.store.fail(ctx, f.instance, &frame, f.name, status))
+		if err == nil {
+			clear(stack[:f.results])
+		}
+		return err
 	}
 	if f.wide {
 		writeWide(stack, frame.values, f.typ.Results)

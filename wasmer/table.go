@@ -135,7 +135,7 @@ func (t *Table) enterWith(v any) (ffi.Slot, error) {
 	}
 	value, err := toValue(v, t.typ.Element)
 	if err != nil {
-		return ffi.Slot{}, fmt.Errorf("wasmer: table: the element %w", err)
+		return ffi.Slot{}, &codedError{text: "wasmer: table: the element " + err.Error(), code: codeReferenceType, kind: err}
 	}
 	if err := t.enter(); err != nil {
 		return ffi.Slot{}, err
@@ -148,6 +148,9 @@ func (t *Table) enterWith(v any) (ffi.Slot, error) {
 	return slot, nil
 }
 
+// errTableBounds is ErrOutOfBounds with the code of tables.
+var errTableBounds = &codedError{text: "wasmer: out of bounds", code: codeTableBounds, kind: ErrOutOfBounds}
+
 func (t *Table) outOfBounds(index uint64) error {
-	return fmt.Errorf("%w: index %d of a table of %d elements", ErrOutOfBounds, index, t.item.Size())
+	return fmt.Errorf("%w: index %d of a table of %d elements", errTableBounds, index, t.item.Size())
 }

@@ -70,7 +70,7 @@ func typed[R Result](i *Instance, name string, params ...ValueType) (*Function, 
 // finish makes the call of a frame whose arguments are in place.
 func finish[R Result](ctx context.Context, f *Function, frame *frame, t ValueType) (result R, err error) {
 	if status := f.invoke(&frame.values[0]); status != ffi.OK {
-		return result, f.store.fail(ctx, f.instance, frame, f.name, status)
+		return result, unlessTerminated(f.store.fail(ctx, f.instance, frame, f.name, status))
 	}
 	result = decode[R](bits(&frame.values[0], t))
 	f.store.end(frame)
