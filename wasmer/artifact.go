@@ -175,7 +175,7 @@ func InspectArtifact(artifact []byte) (*ArtifactInfo, error) {
 	return info, nil
 }
 
-// isArtifact tells an artifact from a module by its first bytes.
-func isArtifact(data []byte) bool {
+// IsArtifact tells an artifact, which is machine code, from a module by its first bytes. Nothing more is looked at.
+func IsArtifact(data []byte) bool {
 	return strings.HasPrefix(string(data[:min(len(data), 8)]), "WASMERGO")
 }

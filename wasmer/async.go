@@ -24,17 +24,23 @@ var errGoroutineEnded = errors.New("wasmer: async: a host function ended its gor
 // CallAsync starts Call on a new goroutine and returns at once. The call waits its turn for the store as any other. If ctx
 // ends, so does the call; nil stands for context.Background().
 func (f *Function) CallAsync(ctx context.Context, args ...any) *Async {
+	args = slices.Clone(args)
+	return NewAsync(ctx, func(ctx context.Context) ([]Value, error) { return f.Call(ctx, args...) })
+}
+
+// NewAsync starts a Go function that calls guests on a new goroutine and returns at once: for what is more than one call. Cancel
+// ends the context that it is given. If ctx ends, so does that; nil stands for context.Background().
+func NewAsync(ctx context.Context, call func(context.Context) ([]Value, error)) *Async {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	a := &Async{cancel: cancel, done: make(chan struct{}), err: errGoroutineEnded}
-	args = slices.Clone(args)
 	go func() {
 		defer close(a.done)
 		defer cancel()
 		defer func() { a.panicked = recover() }()
-		a.results, a.err = f.Call(ctx, args...)
+		a.results, a.err = call(ctx)
 	}()
 	return a
 }

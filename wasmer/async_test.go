@@ -117,3 +117,31 @@ func TestAsyncPanicGoesOnInResult(t *testing.T) {
 		require.ErrorContains(t, err, "ended its goroutine")
 	})
 }
+
+// A Go function with several calls can be waited for, cancelled and panic like one call.
+func TestAsyncOfAGoFunction(t *testing.T) {
+	module := wasmer.Must(wasmer.Compile([]byte(asyncWat)))
+	defer module.Close()
+	instance := asyncInstance(t, module.Engine(), func(n int32) (int32, error) { return n, nil })
+	fib := function(t, instance, "fib")
+	sum := wasmer.NewAsync(background, func(ctx context.Context) ([]wasmer.Value, error) {
+		one, err := fib.Call(ctx, 10)
+		if err != nil {
+			return nil, err
+		}
+		two, err := fib.Call(ctx, 11)
+		return append(one, two...), err
+	})
+	require.Equal(t, []wasmer.Value{wasmer.I32(89), wasmer.I32(144)}, wasmer.Must(sum.Result()))
+
+	waiting := wasmer.NewAsync(background, func(ctx context.Context) ([]wasmer.Value, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	require.False(t, waiting.WaitFor(time.Millisecond))
+	waiting.Cancel()
+	_, err := waiting.Result()
+	require.ErrorIs(t, err, context.Canceled)
+	panicking := wasmer.NewAsync(background, func(context.Context) ([]wasmer.Value, error) { panic("oops") })
+	require.PanicsWithValue(t, "oops", func() { _, _ = panicking.Result() })
+}

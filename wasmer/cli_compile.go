@@ -84,7 +84,7 @@ func (c *cli) compileFile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if isArtifact(wasm) {
+	if IsArtifact(wasm) {
 		return fmt.Errorf("%s: it is compiled already", c.title())
 	}
 	compiler, err := c.compiler()

@@ -28,7 +28,7 @@ func (c *cli) inspect(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if isArtifact(wasm) {
+	if IsArtifact(wasm) {
 		return c.inspectArtifact(wasm)
 	}
 	module, err := Inspect(wasm)

@@ -79,7 +79,7 @@ func (c *cli) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if isArtifact(wasm) {
+	if IsArtifact(wasm) {
 		return c.runArtifact(ctx, wasm)
 	}
 	info, err := Inspect(wasm)

@@ -28,6 +28,9 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("wasmer: the guest %q exited with code %d", e.Module, e.Code)
 }
 
+// Closed reports whether it was Close that has ended the guest, of its instance, store or engine, and not the guest itself.
+func (e *ExitError) Closed() bool { return e.plain }
+
 // Is makes an ExitError ErrClosed, and equal to any with the same code.
 func (e *ExitError) Is(target error) bool {
 	other, ok := target.(*ExitError)

@@ -357,3 +357,31 @@ func TestHostModulesDefineWhatTheyBring(t *testing.T) {
 	_, err = wasmer.NewInstanceWithImports([]byte(`(module)`), wasmer.NewImports().Add(nil))
 	require.ErrorContains(t, err, "a host module is nil")
 }
+
+func TestImportsAreListedAndAddedToOthers(t *testing.T) {
+	wasi := wasmer.NewWASI(wasmer.WASIConfig{})
+	defer wasi.Close()
+	one := wasmer.NewImports().Namespace("b").Function("f", func(int32) int64 { return 1 }).
+		Namespace("a").Function("g", func() {}).Function("f", func() {})
+	var names []string
+	for _, definition := range one.List() {
+		names = append(names, definition.Module+"."+definition.Name+" "+definition.Type.String())
+	}
+	require.Equal(t, []string{"a.f (func)", "a.g (func)", "b.f (func (param i32) (result i64))"}, names)
+	require.Empty(t, wasmer.NewImports().StubUnknown().List())
+	require.Greater(t, len(wasmer.NewImports().WASI(wasi).List()), 80, "of both versions")
+
+	two := wasmer.NewImports().Namespace("b").Function("f", func() {}).Function("g", func() {}).Add(one)
+	require.Len(t, two.List(), 4)
+	require.Equal(t, "(func (param i32) (result i64))", two.List()[2].Type.String(), "what is added takes the place")
+	require.NoError(t, two.Err())
+	broken := wasmer.NewImports().Function("f", 5)
+	require.Error(t, broken.Err())
+	require.Equal(t, broken.Err(), wasmer.NewImports().Add(broken).Err())
+	one.Close()
+	require.ErrorIs(t, wasmer.NewImports().Add(one).Err(), wasmer.ErrClosed)
+	require.Empty(t, one.List())
+	require.Empty(t, (*wasmer.Imports)(nil).List())
+	(*wasmer.Imports)(nil).AddTo(two)
+	two.AddTo(nil)
+}

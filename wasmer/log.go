@@ -17,6 +17,14 @@ var processLogger atomic.Pointer[slog.Logger]
 // start, is silence. See EngineConfig.Logger for what is logged. It can be called at any time.
 func SetLogger(logger *slog.Logger) { processLogger.Store(logger) }
 
+// Logger is what the engine tells its events to, that of SetLogger if it has none of its own; nil if nobody listens.
+func (e *Engine) Logger() *slog.Logger {
+	if e == nil || e.account.logger == nil {
+		return processLogger.Load()
+	}
+	return e.account.logger
+}
+
 // listener is the logger for an event of this level; nil if nobody wants to know. The account may be nil.
 func (a *engineAccount) listener(ctx context.Context, level slog.Level) *slog.Logger {
 	var logger *slog.Logger
