@@ -172,7 +172,7 @@ func (m *Memory) GrowBy(pages uint64) (previous uint64, err error) {
 	}
 	if !grown {
 		return 0, fmt.Errorf("%w: memory: cannot grow by %d pages, has %d, limits %s",
-			ErrResource, pages, uint64(m.definition.Len)/PageSize, m.typ.Limits)
+			errMemoryGrowth, pages, uint64(m.definition.Len)/PageSize, m.typ.Limits)
 	}
 	return previous, nil
 }

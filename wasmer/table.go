@@ -116,7 +116,7 @@ func (t *Table) Grow(delta uint64, init any) (previous uint64, err error) {
 	previous = t.item.GrowTable(delta, slot.Lo)
 	if previous == ffi.None {
 		return 0, fmt.Errorf("%w: table: cannot grow by %d elements, has %d, limits %s",
-			ErrResource, delta, t.item.Size(), t.typ.Limits)
+			errTableGrowth, delta, t.item.Size(), t.typ.Limits)
 	}
 	return previous, nil
 }
@@ -148,8 +148,12 @@ func (t *Table) enterWith(v any) (ffi.Slot, error) {
 	return slot, nil
 }
 
-// errTableBounds is ErrOutOfBounds with the code of tables.
-var errTableBounds = &codedError{text: "wasmer: out of bounds", code: codeTableBounds, kind: ErrOutOfBounds}
+// Errors of access and growth with their codes; ErrOutOfBounds itself has that of memories.
+var (
+	errTableBounds  = &codedError{text: ErrOutOfBounds.Error(), code: codeTableBounds, kind: ErrOutOfBounds}
+	errTableGrowth  = &codedError{text: ErrResource.Error(), code: codeTableBounds, kind: ErrResource}
+	errMemoryGrowth = &codedError{text: ErrResource.Error(), code: codeMemoryBounds, kind: ErrResource}
+)
 
 func (t *Table) outOfBounds(index uint64) error {
 	return fmt.Errorf("%w: index %d of a table of %d elements", errTableBounds, index, t.item.Size())
