@@ -18,7 +18,7 @@ use wasmer_vm::libcalls::{
 use wasmer_vm::{LinearMemory, VMContext, VMExtern, on_host_stack};
 
 /// Bytes of a memory, and elements of a table, that are done at a time: some tenths of a millisecond if the pages are new.
-const BYTES: usize = 1 << 20;
+pub(crate) const BYTES: usize = 1 << 20;
 const ELEMENTS: u32 = 1 << 16;
 
 fn is_long(offset: u32, len: u32) -> bool {
@@ -26,7 +26,11 @@ fn is_long(offset: u32, len: u32) -> bool {
 }
 
 /// The pieces of a range as (offset, size), the last one first if `backwards`.
-fn pieces(len: usize, size: usize, backwards: bool) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn pieces(
+    len: usize,
+    size: usize,
+    backwards: bool,
+) -> impl Iterator<Item = (usize, usize)> {
     let count = len.div_ceil(size);
     (0..count).map(move |number| {
         let number = if backwards {

@@ -155,6 +155,12 @@ pub(crate) fn is_requested() -> bool {
     Call::current().is_some_and(Call::is_requested)
 }
 
+/// Whether the running call is to end, of a function that is going to end its guest then.
+pub(crate) fn ends() -> bool {
+    let call = Call::current().filter(|call| call.is_requested());
+    call.inspect(|call| call.note_found()).is_some()
+}
+
 /// Unwinds a guest; the status of its call tells the Go side.
 #[derive(Debug)]
 struct Interrupted;

@@ -1,7 +1,9 @@
 //! Native functions that are ready made. Each takes what `foreign.rs` gives; what their sets share among guests is their data.
 
+use crate::bulk::{self, pieces};
 use crate::bytes::borrow;
 use crate::foreign::Given;
+use crate::interrupt;
 use crate::keyvalue;
 use crate::logring;
 use std::ptr;
@@ -96,12 +98,20 @@ extern "C" fn random_fill(given: &mut Given, to: u32, len: u32) {
         return;
     }
     if let Some(to) = given.place(to, len) {
-        let bytes = unsafe { std::slice::from_raw_parts_mut(to, len as usize) };
-        if !fill(bytes) {
-            given.error = c"the system has no random bytes".as_ptr();
+        for (at, len) in pieces(len as usize, PIECE, false) {
+            let bytes = unsafe { std::slice::from_raw_parts_mut(to.add(at), len) };
+            if !fill(bytes) {
+                given.error = c"the system has no random bytes".as_ptr();
+            }
+            if !given.goes_on() {
+                return;
+            }
         }
     }
 }
+
+/// Bytes that take some milliseconds.
+const PIECE: usize = bulk::BYTES;
 
 impl Given {
     /// The bytes at an address of a memory, or the guest's end. Guests that share the memory may be changing them.
@@ -135,8 +145,21 @@ impl Given {
         if let Some(to) = self.within(to.0, to.1, len)
             && let Some(from) = self.within(from.0, from.1, len)
         {
-            unsafe { ptr::copy(from, to, len as usize) }
+            for (at, len) in pieces(len as usize, PIECE, from < to) {
+                unsafe { ptr::copy(from.add(at), to.add(at), len) };
+                if len == PIECE && !self.goes_on() {
+                    return;
+                }
+            }
         }
+    }
+
+    /// Whether long work may go on: it has not failed, and the guest is not to end.
+    fn goes_on(&mut self) -> bool {
+        if self.error.is_null() && interrupt::ends() {
+            self.error = c"interrupted".as_ptr();
+        }
+        self.error.is_null()
     }
 }
 

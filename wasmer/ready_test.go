@@ -1,6 +1,7 @@
 package wasmer_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -264,4 +265,49 @@ func ExampleImports_KeyValue() {
 	name, _ := instance.Memory.ReadString(100, uint64(size.ToI32()))
 	fmt.Println(name)
 	// Output: Wasmer
+}
+
+// What takes long looks whether its guest is to end.
+func TestLongNativeFunctionsEndWithTheirCall(t *testing.T) {
+	const pages = 16384 // of which those are touched that are filled until it ends
+	guest := fmt.Sprintf(`(module (import "env" "random_fill" (func $fill (param i32 i32))) (memory (export "memory") %d)
+		(func (export "fill") (param i32 i32) (call $fill (local.get 0) (local.get 1))))`, pages)
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		instance := instantiate(t, engine, guest, wasmer.NewImports().Random())
+		fill, err := instance.Function("fill")
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err = fill.Call(ctx, 0, pages*wasmer.PageSize)
+		require.ErrorIs(t, err, wasmer.ErrInterrupted)
+		last, err := instance.Memory.Read((pages-1)*wasmer.PageSize, wasmer.PageSize)
+		require.NoError(t, err)
+		require.Equal(t, make([]byte, wasmer.PageSize), last, "it did not fill all")
+		run(t, instance, "fill", 0, 100)
+	})
+}
+
+// A peer may be the memory itself.
+func TestLongCopiesWithinAMemory(t *testing.T) {
+	const guest = `(module (import "env" "memory" (memory 64)) (import "env" "peer_read" (func $read (param i32 i32 i32)))
+		(func (export "copy") (param i32 i32 i32) (call $read (local.get 0) (local.get 1) (local.get 2))))`
+	const size = 64 * wasmer.PageSize
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		store := newStore(t, engine)
+		memory, err := store.NewMemory(64, 64)
+		require.NoError(t, err)
+		instance := instantiateIn(t, store, engine, guest, wasmer.NewImports().Memory("memory", memory).Peer(memory))
+		want := make([]byte, size)
+		for _, c := range []struct{ to, from, n int }{{1000, 0, 3 << 20}, {0, 1000, 3 << 20}, {0, 5, size - 5}, {5, 0, size - 5}, {7, 7, size - 7}} {
+			for at := range want {
+				want[at] = byte(at ^ at>>8 ^ at>>16)
+			}
+			require.NoError(t, memory.Write(0, want))
+			copy(want[c.to:], want[c.from:c.from+c.n])
+			run(t, instance, "copy", c.to, c.from, c.n)
+			got, err := memory.Read(0, size)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, got), c)
+		}
+	})
 }
