@@ -34,6 +34,8 @@ func wasmerRivals() []rival {
 				{name: "Host1", fn: wasmer.Host1(func(_ *wasmer.Caller, x int32) (int32, error) { return x + 1, nil })},
 				{name: "Reflection", fn: func(x number) number { return x + 1 }},
 				{name: "Native", fn: native{cgo.AddOne()}},
+				{name: "Plugin", fn: ordinaryPlugin},
+				{name: "PluginLeaf", fn: leafPlugin},
 				{name: "Emit", fn: emit, emits: true},
 				{name: "Queued", fn: queued{emit}, emits: true},
 			},
@@ -77,6 +79,10 @@ func openWasmer(config wasmer.EngineConfig, s setup) (engine, error) {
 		switch fn := fn.(type) {
 		case native:
 			imports.Native(name, fn.pointer, increment)
+		case plugin:
+			if err := fn.addTo(imports); err != nil {
+				return nil, err
+			}
 		case queued:
 			imports.Queued(name, fn.fn)
 		default:

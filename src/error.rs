@@ -45,6 +45,8 @@ pub enum wasmergo_error_kind {
     Snapshot = 14,
     /// A native function has failed, with its message.
     Native = 15,
+    /// A shared library is no plug-in, or a bad one.
+    Plugin = 16,
 }
 
 /// `trap_code` of an error that is no trap of a known kind.

@@ -2,10 +2,12 @@
 //! their authors what they are given.
 //!
 //! They run on the thread's own stack: a guest chooses how much is left of its stack, and is thrown away with what was on it.
+//! Leaf functions, which say that they need little, run on the guest's stack where that has as much.
 
 use crate::function::Call;
 use crate::host::{self, Context};
 use crate::outside::{self, FLOATS, INTEGERS, Registers, SPILLS};
+use crate::stack;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_void};
 use std::fmt;
@@ -37,6 +39,7 @@ pub(crate) struct Foreign {
     results_place: Option<Place>,
     returns: bool,
     returns_float: bool,
+    leaf: bool,
 }
 
 /// Where the function expects an argument.
@@ -51,7 +54,7 @@ enum Place {
 const FEW: usize = 5;
 
 impl Foreign {
-    pub fn new(pointer: usize, data: usize, ty: &FunctionType) -> Self {
+    pub fn new(pointer: usize, data: usize, leaf: bool, ty: &FunctionType) -> Self {
         let (mut places, spilled) = places(ty);
         let several = places.split_off(ty.params().len());
         let wide = |ty: &Type| matches!(ty, Type::I64 | Type::F64);
@@ -77,20 +80,15 @@ impl Foreign {
             results_place: several.first().copied(),
             returns: ty.results().len() == 1,
             returns_float: matches!(ty.results(), [Type::F32 | Type::F64]),
+            leaf,
         }
     }
 
     /// How compiled code enters it.
-    pub fn entry(ty: &FunctionType) -> *const VMFunctionBody {
-        let integer = |ty: &Type| matches!(ty, Type::I32 | Type::I64);
-        if ty.params().len() > FEW || !ty.params().iter().all(integer) {
-            return enter_any as *const VMFunctionBody;
-        }
-        match ty.results() {
-            [] => few::<NOTHING>(ty.params().len()),
-            [Type::I32 | Type::I64] => few::<INTEGER>(ty.params().len()),
-            [_] => few::<FLOAT>(ty.params().len()),
-            _ => enter_any as *const VMFunctionBody,
+    pub fn entry(&self, ty: &FunctionType) -> *const VMFunctionBody {
+        match self.leaf {
+            true => entry::<true>(ty),
+            false => entry::<false>(ty),
         }
     }
 
@@ -176,14 +174,27 @@ const NOTHING: u8 = 0;
 const INTEGER: u8 = 1;
 const FLOAT: u8 = 2;
 
-fn few<const RESULT: u8>(params: usize) -> *const VMFunctionBody {
+fn entry<const LEAF: bool>(ty: &FunctionType) -> *const VMFunctionBody {
+    let integer = |ty: &Type| matches!(ty, Type::I32 | Type::I64);
+    if ty.params().len() > FEW || !ty.params().iter().all(integer) {
+        return enter_any as *const VMFunctionBody;
+    }
+    match ty.results() {
+        [] => few::<NOTHING, LEAF>(ty.params().len()),
+        [Type::I32 | Type::I64] => few::<INTEGER, LEAF>(ty.params().len()),
+        [_] => few::<FLOAT, LEAF>(ty.params().len()),
+        _ => enter_any as *const VMFunctionBody,
+    }
+}
+
+fn few<const RESULT: u8, const LEAF: bool>(params: usize) -> *const VMFunctionBody {
     let enter: unsafe extern "C-unwind" fn(&Context, *mut RawValue) = match params {
-        0 => enter_few::<0, RESULT>,
-        1 => enter_few::<1, RESULT>,
-        2 => enter_few::<2, RESULT>,
-        3 => enter_few::<3, RESULT>,
-        4 => enter_few::<4, RESULT>,
-        _ => enter_few::<FEW, RESULT>,
+        0 => enter_few::<0, RESULT, LEAF>,
+        1 => enter_few::<1, RESULT, LEAF>,
+        2 => enter_few::<2, RESULT, LEAF>,
+        3 => enter_few::<3, RESULT, LEAF>,
+        4 => enter_few::<4, RESULT, LEAF>,
+        _ => enter_few::<FEW, RESULT, LEAF>,
     };
     enter as *const VMFunctionBody
 }
@@ -198,7 +209,7 @@ pub(crate) unsafe fn bits(value: *const RawValue, mask: u32) -> u64 {
 }
 
 /// Called by compiled code, on the guest's stack: nothing is allocated here, and no destructor is pending.
-unsafe extern "C-unwind" fn enter_few<const PARAMS: usize, const RESULT: u8>(
+unsafe extern "C-unwind" fn enter_few<const PARAMS: usize, const RESULT: u8, const LEAF: bool>(
     context: &Context,
     values: *mut RawValue,
 ) {
@@ -208,8 +219,16 @@ unsafe extern "C-unwind" fn enter_few<const PARAMS: usize, const RESULT: u8>(
     for index in 0..PARAMS {
         integers[index + 1] = unsafe { bits(values.add(index), foreign.masks[index]) } as usize;
     }
+    let inside = LEAF && stack::has_room_for_leaf(call);
     unsafe {
         match RESULT {
+            FLOAT if inside => {
+                (*values).u64 = outside::call_here_for_float(foreign.function, integers);
+            }
+            INTEGER if inside => {
+                (*values).u64 = outside::call_here(foreign.function, integers) as u64;
+            }
+            _ if inside => _ = outside::call_here(foreign.function, integers),
             FLOAT => {
                 let result = outside::call_for_float(call, foreign.function, integers);
                 (*values).u64 = result;
@@ -242,7 +261,13 @@ unsafe extern "C-unwind" fn enter_any(context: &Context, values: *mut RawValue) 
     if let Some(place) = foreign.results_place {
         put(place, results.as_mut_ptr() as u64);
     }
-    unsafe { outside::call_with(call, foreign.function, &mut registers, spilled) };
+    let inside = foreign.leaf && stack::has_room_for_leaf(call);
+    unsafe {
+        match inside {
+            true => outside::call_here_with(foreign.function, &mut registers, spilled),
+            false => outside::call_with(call, foreign.function, &mut registers, spilled),
+        }
+    }
     match foreign.results_place {
         Some(_) => {
             for (index, bits) in results.iter().enumerate() {

@@ -116,10 +116,11 @@ pub(crate) fn new(
     if let (1.., Some(why)) = (import.pointer, foreign::refused(ty)) {
         return Err(Error::new(wasmergo_error_kind::Unsupported, why));
     }
-    let foreign = (import.pointer != 0).then(|| Foreign::new(import.pointer, import.data, ty));
+    let foreign =
+        (import.pointer != 0).then(|| Foreign::new(import.pointer, import.data, import.leaf, ty));
     let queued = import.queued.then(|| Queued::new(ty, import.bytes));
     let entry = match (&foreign, &queued) {
-        (Some(_), _) => Foreign::entry(ty),
+        (Some(foreign), _) => foreign.entry(ty),
         (_, Some(_)) => {
             store.queue.prepare();
             queue::enter as *const VMFunctionBody
@@ -372,6 +373,8 @@ pub struct wasmergo_import {
     /// The native function that it is instead, an address, and what that is given; 0 for none.
     pub pointer: usize,
     pub data: usize,
+    /// The native function may run on the guest's stack.
+    pub leaf: bool,
     /// The host function is queued; it has a bit in `bytes` for each parameter that with the next one is an address and a number of
     /// bytes, which are queued too.
     pub queued: bool,
@@ -389,6 +392,7 @@ impl wasmergo_import {
             cost,
             pointer: 0,
             data: 0,
+            leaf: false,
             queued: false,
             bytes: 0,
         }

@@ -86,6 +86,7 @@ mod native;
 mod opcode;
 mod outside;
 mod perfmap;
+mod plugin;
 mod prepare;
 mod profile;
 mod program;

@@ -90,12 +90,32 @@ unsafe fn find_for_float(
     e: usize,
     f: usize,
 ) -> u64 {
-    type Float = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> f64;
     on_host_stack(|| {
         note(call);
-        let function = unsafe { std::mem::transmute::<Integers, Float>(function) };
-        unsafe { function(a, b, c, d, e, f) }.to_bits()
+        unsafe { call_here_for_float(function, [a, b, c, d, e, f]) }
     })
+}
+
+/// Calls a C function with integers on the stack that this runs on.
+///
+/// # Safety
+/// The function takes so many integers at most, and the stack has room for it.
+#[inline(always)]
+pub(crate) unsafe fn call_here(function: Integers, integers: [usize; 6]) -> usize {
+    let [a, b, c, d, e, f] = integers;
+    unsafe { function(a, b, c, d, e, f) }
+}
+
+/// The same for a function that returns a float: its bits.
+///
+/// # Safety
+/// As for `call_here`.
+#[inline(always)]
+pub(crate) unsafe fn call_here_for_float(function: Integers, integers: [usize; 6]) -> u64 {
+    type Float = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> f64;
+    let function = unsafe { std::mem::transmute::<Integers, Float>(function) };
+    let [a, b, c, d, e, f] = integers;
+    unsafe { function(a, b, c, d, e, f) }.to_bits()
 }
 
 /// Calls a C function of any type.
@@ -118,18 +138,29 @@ pub(crate) unsafe fn call_with(
     }
     on_host_stack(|| {
         note(call);
-        unsafe { call_here(function, registers, spilled) }
+        unsafe { call_here_with(function, registers, spilled) }
     })
 }
 
+/// The same on the stack that this runs on.
+///
+/// # Safety
+/// As for `call_here`; the arguments are the function's.
 #[cfg(target_arch = "x86_64")]
-unsafe fn call_here(function: Integers, registers: &mut Registers, spilled: &[u64]) {
+pub(crate) unsafe fn call_here_with(
+    function: Integers,
+    registers: &mut Registers,
+    spilled: &[u64],
+) {
     unsafe { x86_64::call_with(registers, 0, function, spilled.as_ptr(), spilled.len()) }
 }
 
-/// The system's convention hands the two kinds of registers out independently of each other.
+/// The same. The system's convention hands the two kinds of registers out independently of each other.
+///
+/// # Safety
+/// As for `call_here`; the arguments are the function's.
 #[cfg(not(target_arch = "x86_64"))]
-unsafe fn call_here(function: Integers, registers: &mut Registers, _: &[u64]) {
+pub(crate) unsafe fn call_here_with(function: Integers, registers: &mut Registers, _: &[u64]) {
     macro_rules! with {
         ($result:ty) => {
             unsafe extern "C" fn(

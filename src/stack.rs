@@ -44,6 +44,15 @@ pub(crate) fn round(limit: usize) -> usize {
     limit.max(MIN).next_multiple_of(64 << 10)
 }
 
+/// What a leaf function may use of a guest's stack; see `foreign`. The reserve lies below.
+const LEAF: usize = 64 << 10;
+
+/// Whether the guest's stack that this runs on has room for a leaf function.
+#[inline(always)]
+pub(crate) fn has_room_for_leaf(call: &Call) -> bool {
+    stack_pointer() >= call.stack.get().wrapping_sub(call.limit).wrapping_add(LEAF)
+}
+
 /// Guards the stack that this runs on for guests that may use `limit` bytes of it, and returns its upper end. Called on
 /// the guest's stack before any guest code, within a page of its upper end.
 ///

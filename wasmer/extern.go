@@ -126,10 +126,16 @@ func (t *Tag) resolve(*Instance) (ffi.Import, error) {
 }
 
 func (h *hostDefinition) resolve(importer *Instance) (ffi.Import, error) {
+	if h.foreign != nil && h.foreign.plugin != nil {
+		var err error
+		if h, err = h.withDataOf(importer); err != nil {
+			return ffi.Import{}, err
+		}
+	}
 	number := importer.store.addHost(h, Caller{instance: importer, store: importer.store})
 	resolved := ffi.Import{Function: number, Cost: h.cost}
 	if h.foreign != nil {
-		resolved.Pointer, resolved.Data = h.foreign.pointer, h.foreign.data
+		resolved.Pointer, resolved.Data, resolved.Leaf = h.foreign.pointer, h.foreign.data, h.foreign.leaf
 	}
 	resolved.Queued, resolved.Bytes = h.queued != nil, h.queuedBytes
 	return resolved, nil

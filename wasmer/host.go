@@ -51,6 +51,13 @@ func (s *Store) addHost(host *hostDefinition, caller Caller) (number uint32) {
 	return uint32(len(s.hosts) - 1)
 }
 
+// dropHosts takes back the host functions from this number on, which nobody can call.
+func (s *Store) dropHosts(number int) {
+	closePluginData(s.hosts[number:])
+	clear(s.hosts[number:])
+	s.hosts = s.hosts[:number]
+}
+
 // dynamic brings a function over values into the common form.
 func dynamic(typ FunctionType, fn func(context.Context, *Caller, []Value) ([]Value, error)) hostCall {
 	return func(caller *Caller, slots []ffi.Slot) error {

@@ -95,7 +95,7 @@ func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports
 	}
 	hosts := len(s.hosts)
 	if err := s.link(i, ptr, imports); err != nil {
-		s.hosts = s.hosts[:hosts]
+		s.dropHosts(hosts)
 		i.abandonProcess()
 		s.end(&frame)
 		return nil, err
@@ -105,7 +105,7 @@ func newInstance(ctx context.Context, s *Store, module *Module, imports *Imports
 	status := i.start(&frame, from)
 	if status != ffi.OK {
 		if !i.known.Load() && i.tally.discard() {
-			s.hosts = s.hosts[:hosts]
+			s.dropHosts(hosts)
 			s.instances--
 		}
 		i.abandonProcess()

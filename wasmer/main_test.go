@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	ffi.CheckStack(true)
 	goroutines := runtime.NumGoroutine()
 	code := m.Run()
+	_ = os.RemoveAll(builtPlugins.folder)
 	if code == 0 && os.Getenv(childEnv) == "" {
 		if leak := leaks(goroutines); leak != "" {
 			fmt.Fprintln(os.Stderr, "FAIL: after all tests:", leak)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"unsafe"
+
+	"github.com/wasmerio/go-ext-wasm/wasmer/internal/ffi"
 )
 
 // NativeFunction is a host function in machine code that guests call without Go: made by C, or what speaks its conventions,
@@ -35,6 +37,9 @@ type NativeFunction struct {
 	Data unsafe.Pointer
 	// Owner is kept from being collected for so long: what a finalizer or cleanup of it frees can be in Data.
 	Owner any
+	// Leaf has the function run on the guest's stack, if that has 64 KiB left, which saves the way to another one. It must need 32 KiB
+	// of stack at most, with all that it calls, return soon, and not lock, allocate, wait, or call the system.
+	Leaf bool
 }
 
 // NativeError is how a guest ends when a native function has failed.
@@ -73,11 +78,16 @@ func (f NativeFunction) define() (*hostDefinition, error) {
 			return nil, fmt.Errorf("takes or gives more than numbers: %w: %s", ErrUnsupported, typ)
 		}
 	}
-	return &hostDefinition{typ: typ, foreign: &foreign{uintptr(f.Pointer), uintptr(f.Data), f.Owner}}, nil
+	return &hostDefinition{typ: typ, foreign: &foreign{
+		pointer: uintptr(f.Pointer), data: uintptr(f.Data), owner: f.Owner, leaf: f.Leaf,
+	}}, nil
 }
 
 // foreign is a native function as it is called, with whom its data belongs to.
 type foreign struct {
 	pointer, data uintptr
 	owner         any
+	leaf          bool
+	// plugin is the module that makes the data of each instance; nil for others. The owner is a *pluginData then.
+	plugin *ffi.PluginModule
 }

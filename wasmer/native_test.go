@@ -38,14 +38,20 @@ var nativeTypes = map[string]wasmer.FunctionType{
 	"count":    functionType(types(typeI64), types(typeI64)),
 	"fail":     functionType(types(typeI32), types(typeI32)),
 	"where":    functionType(nil, types(typeI32)),
+	"touch":    functionType(nil, types(typeI32)),
 	"hold":     functionType(types(typeI32), types(typeI32)),
 }
 
 // nativeImports are all native functions of wasmtest under "env".
-func nativeImports(counter unsafe.Pointer) *wasmer.Imports {
+func nativeImports(counter unsafe.Pointer) *wasmer.Imports { return allNative(counter, false) }
+
+// leafImports are the same as leaf functions.
+func leafImports(counter unsafe.Pointer) *wasmer.Imports { return allNative(counter, true) }
+
+func allNative(counter unsafe.Pointer, leaf bool) *wasmer.Imports {
 	imports := wasmer.NewImports()
 	for name, pointer := range wasmtest.Native() {
-		imports.NativeFunction(name, wasmer.NativeFunction{Pointer: pointer, Type: nativeTypes[name], Data: counter})
+		imports.NativeFunction(name, wasmer.NativeFunction{Pointer: pointer, Type: nativeTypes[name], Data: counter, Leaf: leaf})
 	}
 	return imports
 }
@@ -77,6 +83,12 @@ func calling(name string) string {
 var nativeWays = []string{"export", "direct", "indirect"}
 
 func TestNativeFunctionsOfAllShapes(t *testing.T) {
+	ownStack := wasmer.I32(1)
+	t.Run("OnTheThreadsStack", func(t *testing.T) { nativeShapes(t, nativeImports(nil), ownStack) })
+	t.Run("Leaf", func(t *testing.T) { nativeShapes(t, leafImports(nil), wasmer.I32(0)) })
+}
+
+func nativeShapes(t *testing.T, imports *wasmer.Imports, where wasmer.Value) {
 	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
 		for _, c := range []struct {
 			name string
@@ -92,9 +104,9 @@ func TestNativeFunctionsOfAllShapes(t *testing.T) {
 			{"many", []any{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10}, []wasmer.Value{wasmer.I64(
 				1 + 4 + 9 + 20 + 35 + 66 + 91 + 136 + 171 + 230 - 29 - 62 - 111 - 164 - 215 - 282 - 371 - 472 - 549 - 670)}},
 			{"quotient", []any{-17, 5}, []wasmer.Value{wasmer.I32(-3), wasmer.I32(-2)}},
-			{"where", nil, []wasmer.Value{wasmer.I32(1)}},
+			{"where", nil, []wasmer.Value{where}},
 		} {
-			instance := instantiate(t, engine, calling(c.name), nativeImports(nil))
+			instance := instantiate(t, engine, calling(c.name), imports)
 			before := engine.Stats()
 			for _, way := range nativeWays {
 				for range 3 { // the first call of each has another way to the thread's own stack

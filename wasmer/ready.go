@@ -13,7 +13,7 @@ var i64Type = []ValueType{ValueTypeI64}
 
 // ready defines a native function that is ready made.
 func (i *Imports) ready(name string, function ffi.Ready, params, results []ValueType, item importItem, data uintptr, owner any) {
-	item.host = &hostDefinition{typ: FunctionType{Params: params, Results: results}, foreign: &foreign{function.Pointer(), data, owner}}
+	item.host = &hostDefinition{typ: FunctionType{Params: params, Results: results}, foreign: &foreign{pointer: function.Pointer(), data: data, owner: owner}}
 	_, _ = i.add(name, item, nil)
 }
 

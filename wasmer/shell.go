@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 	"weak"
@@ -67,7 +68,8 @@ func (i *Instance) pool(p *Pool) error {
 	if err != nil && !isKept(err) {
 		return err
 	}
-	sh := &shell{pool: p.self, once: err != nil, hosts: len(s.hosts), externs: make([]*ffi.Extern, len(i.exports)), limit: math.MaxUint64}
+	once := err != nil || slices.ContainsFunc(s.hosts, (*hostFunction).hasPluginData)
+	sh := &shell{pool: p.self, once: once, hosts: len(s.hosts), externs: make([]*ffi.Extern, len(i.exports)), limit: math.MaxUint64}
 	sh.parts = shellParts{storeParts{s.ptr, s.slot, s.account}, p.self}
 	if metering := s.meter.metering; metering != nil && metering.Limit != 0 {
 		sh.limit = metering.Limit

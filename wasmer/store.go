@@ -251,6 +251,7 @@ func (s *Store) freeIfUnused() {
 	for s.pins.Load() == 0 && s.gate.tryEnterClosed() {
 		if s.pins.CompareAndSwap(0, pinsFreed) {
 			s.cleanup.Stop()
+			hosts := s.hosts
 			s.hosts, s.scratch, s.failure = nil, nil, failure{}
 			s.externrefs.values, s.externrefs.numbers = nil, nil
 			for _, process := range s.processes {
@@ -261,6 +262,7 @@ func (s *Store) freeIfUnused() {
 			}
 			s.processes, s.trackers = nil, nil
 			freeStore(storeParts{s.ptr, s.slot, s.account})
+			closePluginData(hosts)
 			if s.engine != nil && !s.engine.shared {
 				s.engine.children.remove(s.self)
 			}

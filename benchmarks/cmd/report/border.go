@@ -21,6 +21,10 @@ func borderTargets() []target {
 		toRival("host call, by reflection", of("HostCall", "Reflection"), key{"HostCall", wazero, "Reflection"}, 1.3),
 		toRival("host call, by reflection with a converter", of("HostCall", "Func"), key{"HostCall", wazero, "Reflection"}, 0.5),
 		toRival("queued host call", of("HostCall", "Queued"), key{"HostCall", wazero, "GoFunction"}, 0.3),
+		{
+			"host function of a plug-in", 10, false, nanoseconds,
+			medianOf(of("HostCall", "Plugin"), perHostCall),
+		},
 		toRival("native host function", of("HostCall", "Native"), key{"HostCall", wazero, "GoFunction"}, 0.15),
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), key{"Instantiate", wazero, "one_page"}, 0.1),
 		toRival("instantiate and close, one page", of("Instantiate", "one_page"), key{"Instantiate", wasmtime, "one_page"}, 0.2),

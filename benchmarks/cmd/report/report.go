@@ -75,7 +75,7 @@ var groups = []group{
 		about: "`sum(5, 37)` in each form of the API. `CallBatch` is one of 1,000 calls at once; allocations are those of all.",
 	},
 	{
-		name: "HostCall", about: "A Go function that a guest calls, or one of C (`Native`). `Emit` has no result, and in `Queued` its calls are gathered. " +
+		name: "HostCall", about: "A Go function that a guest calls, or one of C (`Native`, `Plugin`; `PluginLeaf` stays on the guest's stack). `Emit` has no result, and in `Queued` its calls are gathered. " +
 			"Allocations are those of 1000 calls.", row: "form",
 		unit: perHostCall, references: toYardstick,
 	},

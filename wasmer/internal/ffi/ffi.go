@@ -53,6 +53,7 @@ const (
 	KindState              Kind = C.WASMERGO_ERROR_KIND_STATE
 	KindSnapshot           Kind = C.WASMERGO_ERROR_KIND_SNAPSHOT
 	KindNative             Kind = C.WASMERGO_ERROR_KIND_NATIVE
+	KindPlugin             Kind = C.WASMERGO_ERROR_KIND_PLUGIN
 )
 
 // NoTrapCode, NoOffset and NoFeature stand for an absent field of an Error.

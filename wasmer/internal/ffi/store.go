@@ -125,6 +125,8 @@ type Import struct {
 	Cost uint64
 	// Pointer is the native function that it is instead, with Data for it; 0 for none.
 	Pointer, Data uintptr
+	// Leaf says that it may run on the guest's stack.
+	Leaf bool
 	// Queued says that calls are queued, and Bytes has a bit for each parameter that with the next is an address and a number of
 	// bytes.
 	Queued bool
@@ -147,7 +149,7 @@ func (s *Store) Link(module *Module, imports []Import) (*Instance, error) {
 		list[i] = C.wasmergo_import{
 			item: item.Item.c(), function: C.uint32_t(item.Function), native: C.wasmergo_native(item.Native),
 			start: C.uint64_t(item.Start), cost: C.uint64_t(item.Cost),
-			pointer: C.size_t(item.Pointer), data: C.size_t(item.Data),
+			pointer: C.size_t(item.Pointer), data: C.size_t(item.Data), leaf: C.bool(item.Leaf),
 			queued: C.bool(item.Queued), bytes: C.uint64_t(item.Bytes),
 		}
 	}

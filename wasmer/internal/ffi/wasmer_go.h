@@ -283,6 +283,10 @@ enum wasmergo_error_kind
    A native function has failed, with its message.
    */
   WASMERGO_ERROR_KIND_NATIVE = 15,
+  /*
+   A shared library is no plug-in, or a bad one.
+   */
+  WASMERGO_ERROR_KIND_PLUGIN = 16,
 };
 #if __STDC_VERSION__ >= 202311L
 typedef enum wasmergo_error_kind wasmergo_error_kind;
@@ -571,6 +575,10 @@ typedef struct {
    */
   size_t pointer;
   size_t data;
+  /*
+   The native function may run on the guest's stack.
+   */
+  bool leaf;
   /*
    The host function is queued; it has a bit in `bytes` for each parameter that with the next one is an address and a number of
    bytes, which are queued too.
@@ -1317,6 +1325,39 @@ wasmergo_bytes wasmergo_perf_map_start(int file);
  Writes no more, and closes the file.
  */
 void wasmergo_perf_map_stop(void);
+
+/*
+ Loads the library at the path, which must not be relative, and describes the plug-in that it is: see `encode`. The library stays
+ loaded; the handle is the same one each time, and one to be given back with `wasmergo_plugin_unload`.
+
+ # Safety
+ `path` holds `len` bytes; `out` and `handle` are valid.
+ */
+wasmergo_bytes wasmergo_plugin_load(const uint8_t *path,
+                                    size_t len,
+                                    wasmergo_bytes *out,
+                                    size_t *handle);
+
+/*
+ Gives back a library of which nothing is used.
+ */
+void wasmergo_plugin_unload(size_t handle);
+
+/*
+ Has a module make its data for an instance.
+
+ # Safety
+ `open` is that of a module, `data` is valid.
+ */
+wasmergo_bytes wasmergo_plugin_open(size_t open, size_t *data);
+
+/*
+ Has a module free what it has made.
+
+ # Safety
+ `close` is that of the module that has made `data`, which is not used again.
+ */
+void wasmergo_plugin_close(size_t close, size_t data);
 
 /*
  Begins a profile with a sample each `period` nanoseconds of a thread's CPU time.

@@ -14,6 +14,7 @@ package wasmtest
 // void native_count(void);
 // void native_fail(void);
 // void native_where(void);
+// void native_touch(void);
 // void native_hold(void);
 // int native_sound(void);
 import "C"
@@ -34,6 +35,7 @@ func Native() map[string]unsafe.Pointer {
 		"count":     C.native_count,
 		"fail":      C.native_fail,
 		"where":     C.native_where,
+		"touch":     C.native_touch,
 		"hold":      C.native_hold,
 	}
 }
