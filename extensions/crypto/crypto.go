@@ -19,8 +19,10 @@
 //
 // A state of an authenticated cipher encrypts one message, for a nonce must not be used twice: the next one needs a new state.
 //
-// Tags and signatures are compared in constant time. Secrets are overwritten when their last handle is closed, and after their
-// instance, where Go's library leaves them in reach; what it keeps to itself is left to the collector.
+// Tags are compared in constant time. Secrets are overwritten when their last handle is closed, or their instance was collected, where
+// Go's library leaves them in reach; what it keeps to itself is left to the collector.
+//
+// An instance from a pool begins without handles. Instance.Reset does not know of them: they stay open.
 //
 // See https://github.com/WebAssembly/wasi-crypto/blob/main/docs/wasi-crypto.md
 package crypto
@@ -36,7 +38,8 @@ import (
 
 // Config bounds what the host holds for each instance. The zero value has the defaults.
 type Config struct {
-	// MaxHandles is how many handles an instance has open at most; 0 stands for 4096. One more is too_many_handles.
+	// MaxHandles is how many handles an instance has open at most; 0 stands for 4096. One more is too_many_handles. What a handle
+	// stands for takes up to 20 KB, beside what MaxBytes counts.
 	MaxHandles int
 	// MaxBytes is how many bytes of an instance's data are held at most, 0 stands for 64 MiB: keys, outputs not yet pulled, and what is
 	// absorbed but by hashes and MACs, which take any length. It bounds a message that is encrypted or decrypted too. More is overflow.
@@ -47,7 +50,8 @@ type Config struct {
 // Module, and programs may add it to any number of Imports.
 type Module struct {
 	sessions perinstance.State[session]
-	// generating bounds the generations of RSA keys under way, which take seconds and cannot be stopped.
+	// generating bounds the generations of RSA keys under way. They take seconds and cannot be stopped: one that is not waited for any
+	// more goes on.
 	generating chan struct{}
 }
 

@@ -1,7 +1,9 @@
 package crypto_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha512"
 	"maps"
 	"slices"
 	"strings"
@@ -203,6 +205,15 @@ func TestHandlesAreBounded(t *testing.T) {
 	third := g.open("symmetric_state_clone", state)
 	require.NotContains(t, []int32{state, first, second}, third, "a number is not used again at once")
 
+	// Of two outputs there is none if there is no room for both.
+	g = newGuest(t, crypto.New(crypto.Config{MaxHandles: 3}))
+	pair := g.open("keypair_generate", typeKeyExchange, "ML-KEM-768", none)
+	public := g.open("keypair_publickey", pair)
+	for range 3 {
+		g.fails(tooManyHandles, "kx_encapsulate", public, new(int32), new(int32))
+	}
+	g.open("options_open", typeSymmetric)
+
 	// Tags that were pulled make room, others do not.
 	g = newGuest(t, crypto.New(crypto.Config{MaxHandles: 3}))
 	mac := g.state("HMAC/SHA-256", []byte("key"), nil)
@@ -252,6 +263,44 @@ func TestBytesAreBounded(t *testing.T) {
 	cipher := g.state("AES-128-GCM", make([]byte, 16), make([]byte, 12))
 	g.fails(overflow, "symmetric_state_encrypt", cipher, make([]byte, 2016), make([]byte, 2000), new(int32))
 	g.fails(overflow, "symmetric_state_decrypt", cipher, make([]byte, 2000), make([]byte, 2016), new(int32))
+}
+
+// What is hashed is as large as the guest's memory, whatever is held at most.
+func TestLargeDataAreHashed(t *testing.T) {
+	const size = 40 * wasmer.PageSize
+	module, err := wasmer.Compile([]byte(`(module
+		(import "wasi_ephemeral_crypto_symmetric" "symmetric_state_open" (func $open (param i32 i32 i32 i32 i32) (result i32)))
+		(import "wasi_ephemeral_crypto_symmetric" "symmetric_state_absorb" (func $absorb (param i32 i32 i32) (result i32)))
+		(import "wasi_ephemeral_crypto_symmetric" "symmetric_state_squeeze" (func $squeeze (param i32 i32 i32) (result i32)))
+		(memory (export "memory") 40)
+		(data (i32.const 0) "SHA-512") (data (i32.const 8) "\01")
+		(func (export "hash") (param $size i32) (result i32)
+			(drop (call $open (i32.const 0) (i32.const 7) (i32.const 8) (i32.const 8) (i32.const 16)))
+			(i32.or (call $absorb (i32.load (i32.const 16)) (i32.const 0) (local.get $size))
+				(call $squeeze (i32.load (i32.const 16)) (i32.const 64) (i32.const 64)))))`))
+	require.NoError(t, err)
+	defer module.Close()
+	imports := wasmer.NewImports().Add(crypto.New(crypto.Config{MaxBytes: 1000}))
+	instance, err := wasmer.Instantiate(t.Context(), module, imports)
+	require.NoError(t, err)
+	defer instance.Close()
+	for at := uint64(200); at < size; at += 999 {
+		require.NoError(t, instance.Memory.WriteByteAt(at, byte(at)))
+	}
+	hash, err := instance.Function("hash")
+	require.NoError(t, err)
+	values, err := hash.Call(t.Context(), size)
+	require.NoError(t, err)
+	require.EqualValues(t, success, values[0].ToI32())
+	memory, err := instance.Memory.Read(0, size)
+	require.NoError(t, err)
+	digest := bytes.Clone(memory[64:128])
+	clear(memory[64:128])
+	expected := sha512.Sum512(memory)
+	require.Equal(t, expected[:], digest)
+	values, err = hash.Call(t.Context(), size+1)
+	require.NoError(t, err)
+	require.EqualValues(t, algorithmFailure, values[0].ToI32())
 }
 
 func TestHandlesOfOneInstanceAreUselessInAnother(t *testing.T) {

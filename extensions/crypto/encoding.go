@@ -99,30 +99,30 @@ func parseSecret(der []byte) any {
 
 // encodeSecret writes a secret key, or a pair of keys.
 func (a *algorithm) encodeSecret(key secretKey, e encoding, pair bool) ([]byte, errno) {
-	data := key.raw()
+	toBytes := key.raw
 	if pair {
-		data = key.pair()
+		toBytes = key.pair
 	}
-	if e == local {
-		if e = pkcs8; data != nil {
-			e = raw
+	if e == raw || e == local || e == sec && a.point != nil && !pair {
+		if data := toBytes(); data != nil {
+			return data, success
+		}
+		if e == local {
+			e = pkcs8
 		}
 	}
+	if e != pkcs8 && e != pemText || key.forX509() == nil {
+		return nil, unsupportedEncoding
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key.forX509())
 	switch {
-	case e == raw && data != nil, e == sec && a.point != nil && !pair:
-		return data, success
-	case (e == pkcs8 || e == pemText) && key.forX509() != nil:
-		der, err := x509.MarshalPKCS8PrivateKey(key.forX509())
-		switch {
-		case err != nil:
-			return nil, algorithmFailure
-		case e == pkcs8:
-			return der, success
-		}
-		defer clear(der)
-		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), success
+	case err != nil:
+		return nil, algorithmFailure
+	case e == pkcs8:
+		return der, success
 	}
-	return nil, unsupportedEncoding
+	defer clear(der)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), success
 }
 
 // decodePublic reads a public key.

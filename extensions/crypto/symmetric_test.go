@@ -174,3 +174,60 @@ func TestF077KeysDerivedAsRFC5869(t *testing.T) {
 		})
 	}
 }
+
+func TestClonesGoTheirOwnWay(t *testing.T) {
+	g := newGuest(t)
+	begin := bytes.Repeat([]byte{1}, 33) // which leaves room in a slice
+	result := map[string]func(state int32) []byte{
+		"SHA-256": func(state int32) []byte {
+			out := make([]byte, 32)
+			g.do("symmetric_state_squeeze", state, &out)
+			return out
+		},
+		"HKDF-EXPAND/SHA-256": func(state int32) []byte {
+			out := make([]byte, 32)
+			g.do("symmetric_state_squeeze", state, &out)
+			return out
+		},
+		"HMAC/SHA-256": func(state int32) []byte {
+			out := make([]byte, 32)
+			g.open("symmetric_tag_pull", g.open("symmetric_state_squeeze_tag", state), &out)
+			return out
+		},
+		"HKDF-EXTRACT/SHA-256": func(state int32) []byte {
+			return g.export("symmetric_key_export", g.open("symmetric_state_squeeze_key", state, "HKDF-EXPAND/SHA-256"))
+		},
+		"CHACHA20-POLY1305": func(state int32) []byte {
+			out := make([]byte, 16)
+			g.open("symmetric_state_encrypt", state, &out, "")
+			return out
+		},
+	}
+	for algorithm, result := range result {
+		var key, nonce []byte
+		if algorithm != "SHA-256" {
+			key = make([]byte, 32)
+		}
+		if algorithm == "CHACHA20-POLY1305" {
+			nonce = make([]byte, 12)
+		}
+		fresh := func(absorbed ...string) []byte {
+			state := g.state(algorithm, key, nonce)
+			for _, data := range absorbed {
+				g.do("symmetric_state_absorb", state, data)
+			}
+			return result(state)
+		}
+		one := g.state(algorithm, key, nonce)
+		g.do("symmetric_state_absorb", one, begin)
+		other := g.open("symmetric_state_clone", one)
+		g.do("symmetric_state_absorb", one, "one")
+		g.do("symmetric_state_absorb", other, "two")
+		if algorithm != "CHACHA20-POLY1305" { // of which only one encrypts
+			require.Equal(t, fresh(string(begin), "two"), result(other), algorithm)
+		}
+		require.Equal(t, fresh(string(begin), "one"), result(one), algorithm)
+		g.do("symmetric_state_close", one)
+		g.do("symmetric_state_absorb", other, "more") // which does not need the other one
+	}
+}
