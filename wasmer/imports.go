@@ -380,7 +380,7 @@ func (i *Imports) hint(want ImportType) string {
 	}
 	switch module := want.Module; {
 	case module == "wbg" || strings.HasPrefix(module, "__wbindgen"):
-		return "a wasm-bindgen guest, made for JavaScript: build it for wasm32-unknown-unknown or wasip1 without wasm-bindgen"
+		return "a wasm-bindgen guest, made for JavaScript: see Imports.Bindgen, or build it for wasm32-wasip1 without wasm-bindgen"
 	case module == "env" && strings.HasPrefix(want.Name, "emscripten_"):
 		return "an Emscripten guest: see Imports.Emscripten, and define what more it needs of its runtime"
 	case module == "env" && want.Name == "abort":
