@@ -35,6 +35,7 @@ type Instance struct {
 	exports []ExportType
 
 	closed atomic.Bool
+	resets atomic.Uint64
 	// exit is why it is closed.
 	exit atomic.Pointer[ExitError]
 	// linked are those that it imports from; shared says that it is such a one of others.

@@ -245,6 +245,10 @@ func (i *Instance) Reset(ctx context.Context) error {
 	return err
 }
 
+// Resets is how often the instance was reset: a host module that keeps something for each instance can tell by it that that is of
+// a state that is gone.
+func (i *Instance) Resets() uint64 { return i.resets.Load() }
+
 // isKept reports whether the state is as it was before a reset that failed.
 func isKept(err error) bool {
 	switch err.(type) {
@@ -268,6 +272,7 @@ func (i *Instance) reset(ctx context.Context) error {
 	if err != nil {
 		return translate("reset", err)
 	}
+	i.resets.Add(1)
 	for _, tracker := range s.trackers {
 		tracker.forget()
 	}

@@ -11,28 +11,36 @@ import (
 
 // State holds a T for each instance, and does not keep the instance. Goroutines may share it.
 type State[T any] struct {
-	// New makes the T of an instance that has none yet.
+	// New makes the T of an instance that has none yet, or was reset.
 	New func() *T
 
 	mu     sync.Mutex
-	states map[weak.Pointer[wasmer.Instance]]*T
+	states map[weak.Pointer[wasmer.Instance]]kept[T]
+}
+
+type kept[T any] struct {
+	state  *T
+	resets uint64
 }
 
 // Of is the T of the instance. Calls into one instance run one at a time, so a host function may use it without a lock.
 func (s *State[T]) Of(instance *wasmer.Instance) *T {
-	key := weak.Make(instance)
+	key, resets := weak.Make(instance), instance.Resets()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state, ok := s.states[key]
+	is, ok := s.states[key]
+	if ok && is.resets == resets {
+		return is.state
+	}
 	if !ok {
-		if s.states == nil {
-			s.states = map[weak.Pointer[wasmer.Instance]]*T{}
-		}
-		state = s.New()
-		s.states[key] = state
 		runtime.AddCleanup(instance, s.forget, key)
 	}
-	return state
+	if s.states == nil {
+		s.states = map[weak.Pointer[wasmer.Instance]]kept[T]{}
+	}
+	is = kept[T]{s.New(), resets}
+	s.states[key] = is
+	return is.state
 }
 
 func (s *State[T]) forget(key weak.Pointer[wasmer.Instance]) {

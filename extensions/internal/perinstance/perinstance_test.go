@@ -35,6 +35,8 @@ func TestEachInstanceHasAStateOfItsOwn(t *testing.T) {
 		instance, err := wasmer.Instantiate(t.Context(), module, imports)
 		require.NoError(t, err)
 		require.Equal(t, []int32{1, 2}, []int32{next(instance), next(instance)})
+		require.NoError(t, instance.Reset(t.Context()))
+		require.EqualValues(t, 1, next(instance), "a state ends with a reset")
 		require.NoError(t, instance.Close())
 	}
 }
