@@ -375,7 +375,11 @@ func (s *Store) find(module, name string) (importItem, bool) {
 
 // hint suggests why an import is missing.
 func (i *Imports) hint(want ImportType) string {
-	if needs := foreignWASI(want.Module); needs != "" && (!isWASI(want.Module) || i == nil || i.wasi == nil) {
+	plugin := pluginOf(want.Module)
+	if plugin != "" && !i.defines(want.Module) {
+		return fmt.Sprintf("of the plug-in %s: see LoadPlugins, or MockModules to do without it", plugin)
+	}
+	if needs := foreignWASI(want.Module); plugin == "" && needs != "" && (!isWASI(want.Module) || i == nil || i.wasi == nil) {
 		return needs
 	}
 	switch module := want.Module; {
@@ -403,6 +407,21 @@ func (i *Imports) hint(want ImportType) string {
 		return fmt.Sprintf("is %q meant?", near)
 	}
 	return ""
+}
+
+// defines reports whether there is anything under the module name.
+func (i *Imports) defines(module string) bool {
+	if i == nil {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for key := range i.items {
+		if key.module == module {
+			return true
+		}
+	}
+	return false
 }
 
 // nearest is the name with the fewest differing letters, if they are few.

@@ -32,6 +32,16 @@ func MockModules() []MockModule {
 	}
 }
 
+// pluginOf is the name of the plug-in that is known to have the module; empty if there is none.
+func pluginOf(module string) string {
+	for _, mock := range MockModules() {
+		if mock.Name == module && module != wasiSnapshot1 {
+			return mock.Plugin
+		}
+	}
+	return ""
+}
+
 // AddTo makes the module of the guests that are given the imports.
 func (m MockModule) AddTo(imports *Imports) {
 	if imports == nil {

@@ -43,6 +43,11 @@ func TestF073KnownModulesAreMocked(t *testing.T) {
 		require.NoError(t, err)
 		_, err = wasmer.Instantiate(background, module, nil)
 		require.ErrorAs(t, err, new(*wasmer.LinkError), "without a mock it does not link")
+		if mock.Plugin != "wasi" {
+			require.ErrorContains(t, err, "of the plug-in "+mock.Plugin)
+			_, err = wasmer.Instantiate(background, module, wasmer.NewImports().Namespace(mock.Name).Function("won", func() {}))
+			require.ErrorContains(t, err, `is "won" meant?`, "the plug-in is there")
+		}
 
 		instance, err := wasmer.Instantiate(background, module, mocks())
 		require.NoError(t, err, mock.Name)
