@@ -82,15 +82,15 @@ func DefaultFeatures() wasmer.Features {
 		wasmer.FeatureMultiValue, wasmer.FeatureBulkMemory, wasmer.FeatureReferenceTypes, wasmer.FeatureSIMD)
 }
 
-// engine makes the VM's engine.
-func (c *Config) engine() (*wasmer.Engine, error) {
+// engine makes the VM's engine, and tells what options it has.
+func (c *Config) engine() (*wasmer.Engine, wasmer.EngineConfig, error) {
 	config := c.Engine
 	if c.Output > Native {
-		return nil, fmt.Errorf("vm: Config.Output is %v", c.Output)
+		return nil, config, fmt.Errorf("vm: Config.Output is %v", c.Output)
 	}
 	if c.ForceBaseline {
 		if config.Compiler != wasmer.DefaultCompiler && config.Compiler != wasmer.Singlepass {
-			return nil, fmt.Errorf("vm: ForceBaseline is Singlepass, and Config.Engine.Compiler asks for %v", config.Compiler)
+			return nil, config, fmt.Errorf("vm: ForceBaseline is Singlepass, and Config.Engine.Compiler asks for %v", config.Compiler)
 		}
 		config.Compiler = wasmer.Singlepass
 	}
@@ -108,21 +108,32 @@ func (c *Config) engine() (*wasmer.Engine, error) {
 	config.TrustEmbeddedCode = config.TrustEmbeddedCode || c.TrustArtifacts
 	metering, err := c.Statistics.metering(config)
 	if err != nil {
-		return nil, err
+		return nil, config, err
 	}
 	config.MeasureTime = config.MeasureTime || c.Statistics.Time
-	if metering.Mode == wasmer.MeteringOff {
-		return wasmer.NewEngine(config)
+	if metering.Mode != wasmer.MeteringOff {
+		config.Metering = metering
 	}
-	config.Metering = metering
 	engine, err := wasmer.NewEngine(config)
-	if errors.Is(err, wasmer.ErrUnsupported) { // LLVM
+	if metering.Mode == wasmer.MeteringExact && errors.Is(err, wasmer.ErrUnsupported) { // LLVM
 		config.Metering.Mode = wasmer.MeteringBlock
 		if blocks, blockErr := wasmer.NewEngine(config); blockErr == nil {
-			return blocks, nil
+			return blocks, config, nil
 		}
 	}
-	return engine, err
+	return engine, config, err
+}
+
+// adapted are the options of an engine that loads an artifact which was made with others.
+func adapted(config wasmer.EngineConfig, info *wasmer.ArtifactInfo) wasmer.EngineConfig {
+	for _, compiler := range wasmer.Compilers() {
+		if compiler.String() == info.Compiler {
+			config.Compiler = compiler
+		}
+	}
+	config.OptLevel, config.CanonicalizeNaNs = info.OptLevel, info.CanonicalizeNaNs
+	config.Features, config.Memories = info.Features, info.Memories
+	return config
 }
 
 // metering is what counts; exact where the compiler can.

@@ -172,6 +172,30 @@ func TestF048F129F130CompiledModulesAreTakenLikeWebAssembly(t *testing.T) {
 	}
 }
 
+// An artifact brings the options that it was compiled with.
+func TestF130ArtifactsOfOtherOptionsAreTaken(t *testing.T) {
+	plain := newVM(t, vm.Config{TrustArtifacts: true})
+	for _, config := range []wasmer.EngineConfig{
+		{Compiler: wasmer.Cranelift, OptLevel: wasmer.OptNone}, {Compiler: wasmer.Singlepass}, {CanonicalizeNaNs: true},
+		{Features: vm.DefaultFeatures().With(wasmer.FeatureThreads)},
+	} {
+		maker := newVM(t, vm.Config{Output: vm.Native, Engine: config})
+		for range 2 {
+			values, err := plain.RunBytes(background, wasmer.Must(maker.Compile(background, fibonacci)), "fib", 21)
+			require.NoError(t, err, "%+v", config)
+			require.Equal(t, []wasmer.Value{wasmer.I32(17711)}, values)
+		}
+	}
+	require.Zero(t, plain.Engine().Stats().Compilations)
+	counting := newVM(t, vm.Config{TrustArtifacts: true, Statistics: vm.StatisticsConfig{Instructions: true}})
+	uncounted := wasmer.Must(newVM(t, vm.Config{Output: vm.Native}).Compile(background, fibonacci))
+	require.ErrorIs(t, counting.LoadBytes(background, uncounted), wasmer.ErrIncompatible, "code that does not count")
+	damaged := append([]byte{}, uncounted...)
+	damaged[len(damaged)/2] ^= 1
+	require.ErrorIs(t, plain.LoadBytes(background, damaged), wasmer.ErrIncompatible)
+	require.ErrorIs(t, plain.LoadBytes(background, uncounted[:100]), wasmer.ErrIncompatible)
+}
+
 func TestF048TheDefaultFormatIsUniversal(t *testing.T) {
 	compiled := wasmer.Must(newVM(t, vm.Config{}).Compile(background, fibonacci))
 	info, err := wasmer.Inspect(compiled)

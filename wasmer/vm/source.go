@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -52,10 +53,39 @@ func (v *VM) open(ctx context.Context, data []byte) (*source, error) {
 		}
 	}
 	module, err := v.engine.Deserialize(ctx, data)
+	if errors.Is(err, wasmer.ErrIncompatible) {
+		if engine := v.engineFor(data); engine != nil {
+			module, err = engine.Deserialize(ctx, data)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &source{module: module, owned: true}, nil
+}
+
+// engineFor gives an engine with the options that an artifact was made with; nil if there is none to be had.
+func (v *VM) engineFor(artifact []byte) *wasmer.Engine {
+	info, err := wasmer.InspectArtifact(artifact)
+	if err != nil {
+		return nil
+	}
+	config := adapted(v.options, info)
+	key := fmt.Sprint(config.Compiler, config.OptLevel, config.CanonicalizeNaNs, config.Features, config.Memories)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if engine := v.others[key]; engine != nil || v.closed {
+		return engine
+	}
+	engine, err := wasmer.NewEngine(config)
+	if err != nil {
+		return nil
+	}
+	if v.others == nil {
+		v.others = map[string]*wasmer.Engine{}
+	}
+	v.others[key] = engine
+	return engine
 }
 
 // openModule makes a source of a module, which stays its owner's.

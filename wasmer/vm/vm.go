@@ -14,7 +14,9 @@ import (
 type VM struct {
 	config Config
 	engine *wasmer.Engine
-	wasi   *WASI
+	// options are those of the engine.
+	options wasmer.EngineConfig
+	wasi    *WASI
 	// err is why the VM could not be made.
 	err error
 
@@ -28,6 +30,8 @@ type VM struct {
 	store        *wasmer.Store
 	pinned, used bool
 	hosts        hosts
+	// others are engines for artifacts that were made with other options.
+	others map[string]*wasmer.Engine
 	// made are the instances of this VM that are registered, by name.
 	made map[string]*wasmer.Instance
 	// past counts what instances and stores that are gone have done, and since is what the store's meter told when the VM began.
@@ -47,7 +51,7 @@ func New(config Config) *VM {
 }
 
 func (v *VM) make() (err error) {
-	if v.engine, err = v.config.engine(); err != nil {
+	if v.engine, v.options, err = v.config.engine(); err != nil {
 		return err
 	}
 	if v.config.WASI {
@@ -95,7 +99,11 @@ func (v *VM) Close() error {
 	v.closed = true
 	v.state = Initiated
 	v.drop()
-	return errors.Join(v.wasi.close(), v.engine.Close())
+	err := errors.Join(v.wasi.close(), v.engine.Close())
+	for _, engine := range v.others {
+		err = errors.Join(err, engine.Close())
+	}
+	return err
 }
 
 // drop closes what the VM has made, but for its engine, with the lock held.
