@@ -3,10 +3,12 @@ module github.com/wasmerio/go-ext-wasm
 go 1.25.0
 
 require (
+	github.com/google/flatbuffers v25.12.19+incompatible
 	github.com/stretchr/testify v1.11.1
 	golang.org/x/crypto v0.49.0
 	golang.org/x/image v0.43.0
 	golang.org/x/sys v0.44.0
+	google.golang.org/protobuf v1.36.11
 )
 
 require (
