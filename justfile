@@ -11,13 +11,14 @@ home_cache := env("XDG_CACHE_HOME", "")
 cache := if home_cache == "" { env("HOME") / ".cache" } else { home_cache }
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "wasmer-go" / "target")
 
-# What the archive has: Cranelift and Singlepass, with `features=llvm` LLVM too, with `features=headless` no compiler. Each
-# has an archive of its own, which a Go build tag chooses. It goes for any task: `./justw features=llvm test`.
+# What the archive has: Cranelift and Singlepass, with `features=llvm` LLVM too, with `features=nn` inference too, with
+# `features=headless` no compiler. Each has an archive of its own, which a Go build tag chooses. It goes for any task:
+# `./justw features=llvm test`.
 features := env("WASMER_GO_FEATURES", "")
-variant := if features =~ "headless" { "headless" } else if features =~ "llvm" { "llvm" } else { "" }
+variant := if features =~ "headless" { "headless" } else if features =~ "llvm" { "llvm" } else if features =~ "nn" { "nn" } else { "" }
 cargo_features := if variant == "headless" { "--no-default-features" } else { "--features=" + features }
 suffix := if variant == "" { "" } else { "_" + variant }
-constraint := if variant == "" { "!wasmer_llvm && !wasmer_headless" } else { "wasmer_" + variant }
+constraint := if variant == "" { "!wasmer_llvm && !wasmer_headless && !wasmer_nn" } else { "wasmer_" + variant }
 tag := if variant == "" { "" } else { "wasmer_" + variant }
 export GOFLAGS := env("GOFLAGS", "") + (if tag == "" { "" } else { " -tags=" + tag })
 # LLVM takes its time.
@@ -28,7 +29,7 @@ torture := "-tags wasmer_torture," + tag + " -count=1 -timeout 60m"
 default:
     @{{just}} --list --unsorted
 
-# Build everything: the Rust archive, then Go. `build llvm` has LLVM too, `build headless` no compilers
+# Build everything: the Rust archive, then Go. `build llvm` has LLVM too, `build nn` inference, `build headless` no compilers
 build features=features:
     @{{just}} features={{quote(features)}} rust
     @{{just}} features={{quote(features)}} go
@@ -48,6 +49,11 @@ test: build
     cd conformance && go test -timeout {{patience}} ./...
     cd wasmer/blobcache && go test -timeout 15m ./...
     {{just}} _shared cargo test --release --locked {{quote(cargo_features)}}
+
+# Run the tests of the extensions, with `features=nn` those of inference too
+extensions: build
+    go test -timeout {{patience}} ./extensions/...
+    {{just}} _shared cargo test --release --locked --lib {{quote(cargo_features)}} nn::
 
 # Compare with other runtimes; arguments go to benchmarks/cmd/report
 bench *args: build

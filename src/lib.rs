@@ -83,6 +83,8 @@ mod module;
 mod names;
 mod nan;
 mod native;
+#[cfg(feature = "nn")]
+mod nn;
 mod opcode;
 mod outside;
 mod perfmap;

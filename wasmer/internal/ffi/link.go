@@ -1,4 +1,4 @@
-//go:build !wasmer_llvm && !wasmer_headless
+//go:build !wasmer_llvm && !wasmer_headless && !wasmer_nn
 
 package ffi
 

@@ -73,6 +73,20 @@
  */
 #define WASMERGO_TRAP_COST_LIMIT 256
 
+#if defined(WASMERGO_NN)
+/*
+ The index of an outlet that is named.
+ */
+#define WASMERGO_NN_NAMED UINT32_MAX
+#endif
+
+#if defined(WASMERGO_NN)
+/*
+ A type, number of dimensions or dimension that a model leaves open.
+ */
+#define WASMERGO_NN_OPEN UINT32_MAX
+#endif
+
 /*
  No opcode.
  */
@@ -365,6 +379,85 @@ typedef enum wasmergo_opt_level wasmergo_opt_level;
 typedef uint32_t wasmergo_opt_level;
 #endif // __STDC_VERSION__ >= 202311L
 
+#if defined(WASMERGO_NN)
+/*
+ The format of a model, by wasi-nn's number.
+ */
+enum wasmergo_nn_encoding
+#if __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // __STDC_VERSION__ >= 202311L
+ {
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_ENCODING_ONNX = 1,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_ENCODING_TENSORFLOW = 2,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_ENCODING_TENSORFLOW_LITE = 4,
+#endif
+};
+#if __STDC_VERSION__ >= 202311L
+typedef enum wasmergo_nn_encoding wasmergo_nn_encoding;
+#else
+typedef uint32_t wasmergo_nn_encoding;
+#endif // __STDC_VERSION__ >= 202311L
+#endif
+
+#if defined(WASMERGO_NN)
+/*
+ What a tensor is made of: up to `I64` the numbers of wasi-nn.
+ */
+enum wasmergo_nn_type
+#if __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // __STDC_VERSION__ >= 202311L
+ {
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_F16 = 0,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_F32 = 1,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_F64 = 2,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_U8 = 3,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_I32 = 4,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_I64 = 5,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_I8 = 6,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_I16 = 7,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_U16 = 8,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_U32 = 9,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_U64 = 10,
+#endif
+#if defined(WASMERGO_NN)
+  WASMERGO_NN_TYPE_BOOL = 11,
+#endif
+};
+#if __STDC_VERSION__ >= 202311L
+typedef enum wasmergo_nn_type wasmergo_nn_type;
+#else
+typedef uint32_t wasmergo_nn_type;
+#endif // __STDC_VERSION__ >= 202311L
+#endif
+
 /*
  What executing some instructions costs.
  */
@@ -409,6 +502,13 @@ typedef struct wasmergo_logring wasmergo_logring;
  A module; immutable, any thread may use it.
  */
 typedef struct wasmergo_module wasmergo_module;
+
+#if defined(WASMERGO_NN)
+/*
+ A parsed model.
+ */
+typedef struct wasmergo_nn_graph wasmergo_nn_graph;
+#endif
 
 /*
  A snapshot; immutable, any thread may use it.
@@ -1299,6 +1399,51 @@ void wasmergo_module_code(const wasmergo_module *module, uint64_t *functions, ui
  Frees the module; instances keep what they need of it.
  */
 void wasmergo_module_delete(wasmergo_module *module);
+
+#if defined(WASMERGO_NN)
+/*
+ Parses a model of a `wasmergo_nn_encoding`. `limit` bounds the bytes of all tensors that are alive at once, here and in each run.
+
+ # Safety
+ See the ABI manual.
+ */
+wasmergo_bytes wasmergo_nn_graph_new(uint32_t encoding,
+                                     const uint8_t *model,
+                                     size_t len,
+                                     size_t limit,
+                                     wasmergo_nn_graph **out);
+#endif
+
+#if defined(WASMERGO_NN)
+/*
+ Frees a graph. Null is allowed.
+ */
+void wasmergo_nn_graph_delete(wasmergo_nn_graph *graph);
+#endif
+
+#if defined(WASMERGO_NN)
+/*
+ Inputs, then outputs: `count u32`, and for each `name, type u32, rank u32, dims u64...`, `WASMERGO_NN_OPEN` for what is open
+ (a dimension: `UINT64_MAX`).
+ */
+wasmergo_bytes wasmergo_nn_graph_describe(const wasmergo_nn_graph *graph);
+#endif
+
+#if defined(WASMERGO_NN)
+/*
+ Runs the graph. The request is `count u32` of inputs, for each `index u32, name, type u32, rank u32, dims u64..., bytes`,
+ and `count u32` of outputs, for each `index u32, name`. The answer has for each output `type u32, rank u32, dims u64...,
+ bytes`. It ends with the error `Interrupted` between two operations once `*stop`, which another thread may write, is not 0.
+
+ # Safety
+ See the ABI manual. `stop` may be null.
+ */
+wasmergo_bytes wasmergo_nn_graph_run(const wasmergo_nn_graph *graph,
+                                     const uint8_t *request,
+                                     size_t len,
+                                     const uint32_t *stop,
+                                     wasmergo_bytes *out);
+#endif
 
 /*
  The opcode of this name in the text format, as for `WASMERGO_OPCODE_NONE` if there is none.

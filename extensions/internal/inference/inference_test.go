@@ -1,0 +1,284 @@
+//go:build wasmer_nn && !wasmer_llvm && !wasmer_headless
+
+package inference_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/digits"
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/inference"
+)
+
+var classifiers = map[inference.Encoding][]byte{
+	inference.ONNX: digits.ONNX, inference.TensorFlow: digits.TensorFlow, inference.TensorFlowLite: digits.TensorFlowLite,
+}
+
+var first = []inference.Which{{Index: 0}}
+
+// pixels is an input of the classifiers.
+func pixels(image *digits.Image) []inference.Input {
+	var data []byte
+	for _, pixel := range image.Pixels {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(pixel))
+	}
+	return []inference.Input{{Tensor: inference.Tensor{Type: inference.Float32, Shape: []uint64{1, digits.Pixels}, Data: data}}}
+}
+
+func TestGraphsTellTheirInputsAndOutputs(t *testing.T) {
+	for encoding, model := range classifiers {
+		graph, err := inference.Load(encoding, model, inference.Limits{})
+		require.NoError(t, err)
+		images := inference.OpenDimension
+		if encoding == inference.TensorFlowLite {
+			images = 1
+		}
+		require.Equal(t, []inference.Outlet{{Name: digits.Input, Type: inference.Float32, Shape: []uint64{images, digits.Pixels}}}, graph.Inputs)
+		require.Len(t, graph.Outputs, 1)
+		require.Equal(t, digits.Output, graph.Outputs[0].Name)
+	}
+}
+
+// All encodings compute the same.
+func TestOutputsAreThoseOfTheClassifier(t *testing.T) {
+	classifier := digits.Train()
+	images := digits.Images(5, 100)
+	for encoding, model := range classifiers {
+		graph, err := inference.Load(encoding, model, inference.Limits{})
+		require.NoError(t, err)
+		for i := range images {
+			outputs, err := graph.Run(t.Context(), pixels(&images[i]), first)
+			require.NoError(t, err)
+			require.Equal(t, []uint64{1, digits.Classes}, outputs[0].Shape)
+			require.Equal(t, inference.Float32, outputs[0].Type)
+			require.Equal(t, classifier.Classify(&images[i]), digits.Largest(floats(outputs[0].Data)))
+		}
+	}
+}
+
+func floats(data []byte) (out []float32) {
+	for ; len(data) > 0; data = data[4:] {
+		out = append(out, math.Float32frombits(binary.LittleEndian.Uint32(data)))
+	}
+	return out
+}
+
+func TestGoroutinesShareAGraph(t *testing.T) {
+	graph, err := inference.Load(inference.ONNX, digits.ONNX, inference.Limits{})
+	require.NoError(t, err)
+	images := digits.Images(6, 50)
+	var want [][]byte
+	for i := range images {
+		outputs, err := graph.Run(t.Context(), pixels(&images[i]), first)
+		require.NoError(t, err)
+		want = append(want, outputs[0].Data)
+	}
+	var goroutines sync.WaitGroup
+	errs := make([]error, 8)
+	for n := range errs {
+		goroutines.Go(func() {
+			for i := range images {
+				outputs, err := graph.Run(t.Context(), pixels(&images[i]), first)
+				if err == nil && string(outputs[0].Data) != string(want[i]) {
+					err = fmt.Errorf("image %d: another result", i)
+				}
+				if err != nil {
+					errs[n] = err
+					return
+				}
+			}
+		})
+	}
+	goroutines.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
+
+// product multiplies a square matrix with itself so many times.
+func product(side int64, times int) []byte {
+	g := &graph{}
+	g.input("x", float, side, side)
+	previous := "x"
+	for i := range times {
+		name := fmt.Sprint("y", i)
+		g.node("MatMul", []string{previous, "x"}, name)
+		previous = name
+	}
+	g.output(previous, float, side, side)
+	return g.onnx()
+}
+
+func square(side uint64) []inference.Input {
+	return []inference.Input{{Tensor: inference.Tensor{Type: inference.Float32, Shape: []uint64{side, side}, Data: make([]byte, 4*side*side)}}}
+}
+
+func TestContextEndsARunBetweenOperations(t *testing.T) {
+	const side = 1024
+	graph, err := inference.Load(inference.ONNX, product(side, 1000), inference.Limits{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err = graph.Run(ctx, square(side), first)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = graph.Run(ctx, square(side), first)
+	require.ErrorIs(t, err, context.DeadlineExceeded, "one that has ended before")
+}
+
+func TestTensorsThatAreTooLargeAreErrors(t *testing.T) {
+	limits := inference.Limits{TensorMemory: 1 << 20}
+	for name, build := range map[string]func(*graph){
+		"constant": func(g *graph) {
+			g.numbers("shape", 1<<20)
+			g.node("ConstantOfShape", []string{"shape"}, "y")
+		},
+		"huge constant": func(g *graph) {
+			g.numbers("shape", 1<<30)
+			g.node("ConstantOfShape", []string{"shape"}, "y")
+		},
+		"expanded": func(g *graph) {
+			g.numbers("shape", 1<<20, 2)
+			g.node("Expand", []string{"x", "shape"}, "y")
+		},
+		"tiled": func(g *graph) {
+			g.numbers("repeats", 1<<20)
+			g.node("Tile", []string{"x", "repeats"}, "y")
+		},
+		"range": func(g *graph) {
+			g.number("start", 0)
+			g.number("limit", 1<<20)
+			g.number("delta", 1)
+			g.node("Range", []string{"start", "limit", "delta"}, "y")
+		},
+		"padded": func(g *graph) {
+			g.numbers("pads", 0, 1<<30)
+			g.node("Pad", []string{"x", "pads"}, "y")
+		},
+		"many at a time": func(g *graph) {
+			var all []string
+			for i := range 40 {
+				name := fmt.Sprint("part", i)
+				g.numbers("shape"+name, 10_000)
+				g.node("Expand", []string{"x1", "shape" + name}, name)
+				all = append(all, name)
+			}
+			g.node("Concat", all, "y", message{}.text(1, "axis").number(3, 0).number(20, 2))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &graph{}
+			g.input("x", float, 2)
+			g.input("x1", float, 1)
+			build(g)
+			g.message = g.bytes(12, message{}.text(1, "y"))
+			graph, err := inference.Load(inference.ONNX, g.onnx(), limits)
+			if err == nil {
+				_, err = graph.Run(t.Context(), []inference.Input{
+					{Tensor: inference.Tensor{Type: inference.Float32, Shape: []uint64{2}, Data: make([]byte, 8)}},
+					{Which: inference.Which{Index: 1}, Tensor: inference.Tensor{Type: inference.Float32, Shape: []uint64{1}, Data: make([]byte, 4)}},
+				}, first)
+			}
+			require.ErrorIs(t, err, inference.ErrTooLarge)
+		})
+	}
+}
+
+func TestPanicsOfTractAreErrors(t *testing.T) {
+	g := &graph{}
+	g.numbers("shape", 1<<31, 1<<31, 1<<31)
+	g.node("ConstantOfShape", []string{"shape"}, "y")
+	g.message = g.bytes(12, message{}.text(1, "y"))
+	graph, err := inference.Load(inference.ONNX, g.onnx(), inference.Limits{})
+	require.NoError(t, err)
+	_, err = graph.Run(t.Context(), nil, first)
+	require.ErrorContains(t, err, "tract: assertion failed")
+}
+
+func TestModelsCannotReadFiles(t *testing.T) {
+	g := &graph{}
+	location := message{}.text(1, "location").text(2, "inference_test.go")
+	g.message = g.bytes(5, message{}.number(1, 16).number(2, float).text(8, "w").bytes(13, location).number(14, 1))
+	g.node("Identity", []string{"w"}, "y")
+	g.output("y", float, 16)
+	_, err := inference.Load(inference.ONNX, g.onnx(), inference.Limits{})
+	require.ErrorIs(t, err, inference.ErrInvalid)
+	require.ErrorContains(t, err, "external data")
+}
+
+func TestModelsThatRecurseDeeplyAreErrors(t *testing.T) {
+	g := &graph{}
+	dim := message{}.text(2, strings.Repeat("(", 1_000_000))
+	of := message{}.bytes(1, message{}.number(1, float).bytes(2, message{}.bytes(1, dim)))
+	g.message = g.bytes(11, message{}.text(1, "x").bytes(2, of))
+	g.node("Relu", []string{"x"}, "y")
+	g.message = g.bytes(12, message{}.text(1, "y"))
+	_, err := inference.Load(inference.ONNX, g.onnx(), inference.Limits{})
+	require.ErrorContains(t, err, `a dimension of "x" has a name of more than 256 bytes`)
+
+	inner := message{}.text(2, "inner")
+	for range 1000 {
+		attribute := message{}.text(1, "then_branch").bytes(6, inner).number(20, 5)
+		inner = message{}.bytes(1, message{}.text(4, "If").bytes(5, attribute))
+	}
+	_, err = inference.Load(inference.ONNX, message{}.bytes(7, inner), inference.Limits{})
+	require.ErrorIs(t, err, inference.ErrInvalid)
+}
+
+// mutated is a model with bits flipped, and, if it is to be hurt, with bytes cut out or doubled. Most of a model is weights.
+func mutated(random *rand.Rand, model []byte, hurt bool) []byte {
+	out := slices.Clone(model)
+	for range 1 + random.IntN(20) {
+		if at := random.IntN(len(out)); !hurt || random.IntN(4) != 0 {
+			out[at] ^= 1 << random.IntN(8)
+		} else if n := min(1+random.IntN(16), len(out)-at); random.IntN(2) == 0 {
+			out = slices.Delete(out, at, at+n)
+		} else {
+			out = slices.Insert(out, at, out[at:at+n]...)
+		}
+	}
+	return out
+}
+
+func TestDamagedModelsAreErrorsOrRun(t *testing.T) {
+	image := digits.Images(1, 1)[0]
+	for encoding, model := range classifiers {
+		random := rand.New(rand.NewPCG(uint64(encoding), 0))
+		failed, ran := 0, 0
+		for i := range 400 {
+			graph, err := inference.Load(encoding, mutated(random, model, i%2 == 0), inference.Limits{TensorMemory: 1 << 24})
+			if err == nil {
+				_, err = graph.Run(t.Context(), pixels(&image), first)
+			}
+			if err != nil {
+				failed++
+			} else {
+				ran++
+			}
+		}
+		require.Positive(t, failed)
+		require.Positive(t, ran)
+	}
+}
+
+func FuzzModel(f *testing.F) {
+	for encoding, model := range classifiers {
+		f.Add(uint32(encoding), model)
+	}
+	image := digits.Images(1, 1)[0]
+	f.Fuzz(func(t *testing.T, encoding uint32, model []byte) {
+		graph, err := inference.Load(inference.Encoding(encoding), model, inference.Limits{TensorMemory: 1 << 20})
+		if err == nil {
+			_, _ = graph.Run(t.Context(), pixels(&image), first)
+		}
+	})
+}
