@@ -1,0 +1,19 @@
+//go:build !wasmer_nn || wasmer_llvm || wasmer_headless
+
+package tensorflowlite_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmerio/go-ext-wasm/extensions/tensorflowlite"
+	"github.com/wasmerio/go-ext-wasm/wasmer"
+)
+
+func TestWithoutInferenceNewSaysHowToBuild(t *testing.T) {
+	_, err := tensorflowlite.New(tensorflowlite.Config{})
+	require.ErrorIs(t, err, wasmer.ErrUnsupported)
+	require.ErrorContains(t, err, "./justw build nn")
+	require.ErrorContains(t, err, "-tags wasmer_nn")
+}
