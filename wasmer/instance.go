@@ -35,7 +35,6 @@ type Instance struct {
 	exports []ExportType
 
 	closed atomic.Bool
-	resets atomic.Uint64
 	// exit is why it is closed.
 	exit atomic.Pointer[ExitError]
 	// linked are those that it imports from; shared says that it is such a one of others.
@@ -43,8 +42,9 @@ type Instance struct {
 	shared atomic.Bool
 	// previous and next are its neighbours in the store's list of open instances.
 	previous, next *Instance
-	// kept says that what the instance begins with is kept for Reset.
-	kept bool
+	// kept says that what the instance begins with is kept for Reset; resets counts those.
+	kept   bool
+	resets atomic.Uint64
 	// shell is that of a pool; nil for others.
 	shell *shell
 	// known says that a host function has asked for the instance, before it had started.

@@ -226,8 +226,8 @@ func (i *Instance) keepState() error {
 
 // Reset puts the instance back to the state right after its instantiation, without running code of the guest: memories with their
 // sizes, globals, tables and dropped segments; a guest of WASI has its first file descriptors again, others are closed. One that
-// was made by InstantiateFrom gets the state of the snapshot. Externs, context data and the Meter stay as they are. What it costs
-// depends on what was changed.
+// was made by InstantiateFrom gets the state of the snapshot. What extensions keep for it is forgotten, see Resets. Externs,
+// context data and the Meter stay as they are. What it costs depends on what was changed.
 //
 // It waits for calls under way, as long as the context lets it; ErrRunning in a host function of such a call. *StateError, with
 // nothing changed, if the module has a start function or an export _initialize and the instance was made without
@@ -245,8 +245,7 @@ func (i *Instance) Reset(ctx context.Context) error {
 	return err
 }
 
-// Resets is how often the instance was reset: a host module that keeps something for each instance can tell by it that that is of
-// a state that is gone.
+// Resets counts how often the instance was reset: host modules that keep something of their guests begin anew when it changes.
 func (i *Instance) Resets() uint64 { return i.resets.Load() }
 
 // isKept reports whether the state is as it was before a reset that failed.

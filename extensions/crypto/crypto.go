@@ -19,10 +19,8 @@
 //
 // A state of an authenticated cipher encrypts one message, for a nonce must not be used twice: the next one needs a new state.
 //
-// Tags are compared in constant time. Secrets are overwritten when their last handle is closed, or their instance was collected, where
-// Go's library leaves them in reach; what it keeps to itself is left to the collector.
-//
-// An instance from a pool begins without handles. Instance.Reset does not know of them: they stay open.
+// Tags and signatures are compared in constant time. Secrets are overwritten when their last handle is closed, and after their
+// instance or its Reset, where Go's library leaves them in reach; what it keeps to itself is left to the collector.
 //
 // See https://github.com/WebAssembly/wasi-crypto/blob/main/docs/wasi-crypto.md
 package crypto

@@ -35,9 +35,33 @@ func TestEachInstanceHasAStateOfItsOwn(t *testing.T) {
 		instance, err := wasmer.Instantiate(t.Context(), module, imports)
 		require.NoError(t, err)
 		require.Equal(t, []int32{1, 2}, []int32{next(instance), next(instance)})
-		require.NoError(t, instance.Reset(t.Context()))
-		require.EqualValues(t, 1, next(instance), "a state ends with a reset")
 		require.NoError(t, instance.Close())
+	}
+}
+
+func TestStateIsForgottenByAReset(t *testing.T) {
+	state := perinstance.State[int32]{New: func() *int32 { return new(int32) }}
+	imports := wasmer.NewImports().Function("next", func(c *wasmer.Caller) int32 {
+		n := state.Of(c.Instance())
+		*n++
+		return *n
+	})
+	module, err := wasmer.Compile([]byte(counting))
+	require.NoError(t, err)
+	defer module.Close()
+	instance, err := wasmer.Instantiate(t.Context(), module, imports)
+	require.NoError(t, err)
+	defer instance.Close()
+	function, err := instance.Function("next")
+	require.NoError(t, err)
+	for resets := range uint64(3) {
+		require.Equal(t, resets, instance.Resets())
+		for want := range int32(2) {
+			values, err := function.Call(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, want+1, values[0].ToI32())
+		}
+		require.NoError(t, instance.Reset(t.Context()))
 	}
 }
 
