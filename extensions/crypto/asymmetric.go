@@ -3,6 +3,7 @@ package crypto
 import (
 	"context"
 
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/perinstance"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
@@ -94,7 +95,7 @@ func (g guest) encoded(typ algorithmType, name, nameLen, key, keyLen uint32) (*a
 	return a, data, err
 }
 
-// keypairGenerate ends the guest if its context ends before there is a key.
+// keypairGenerate ends the guest if its context ends, or the instance is closed, before there is a key.
 func (m *Module) keypairGenerate(c *wasmer.Caller, typ algorithmType, name, nameLen, opts, h uint32) (errno, error) {
 	g := m.enter(c)
 	a, err := g.algorithm(typ, name, nameLen)
@@ -107,9 +108,11 @@ func (m *Module) keypairGenerate(c *wasmer.Caller, typ algorithmType, name, name
 	if err != success {
 		return err, nil
 	}
-	key, failed := m.generate(g.ctx, a)
+	ctx, stop := perinstance.Context(c)
+	defer stop(nil)
+	key, failed := m.generate(ctx, a)
 	switch {
-	case g.ctx.Err() != nil && failed != nil:
+	case ctx.Err() != nil && failed != nil:
 		return 0, failed
 	case failed != nil:
 		return algorithmFailure, nil

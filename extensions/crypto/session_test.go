@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/hostile"
+	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
 func testSession() *session { return newSession(Config{MaxHandles: 100, MaxBytes: 1 << 20}) }
@@ -132,4 +135,28 @@ func TestGenerationsWaitForEachOther(t *testing.T) {
 	go func() { <-began }()
 	_, err := m.generate(t.Context(), a)
 	require.ErrorContains(t, err, "made no key")
+}
+
+// A key that takes long is not waited for when its guest is closed.
+func TestClosingEndsTheGenerationOfAKey(t *testing.T) {
+	began, proceed := make(chan struct{}), make(chan struct{})
+	algorithms["SLOW"] = &algorithm{slow: true, generate: func() (secretKey, error) {
+		close(began)
+		<-proceed
+		return nil, errors.New("made no key")
+	}}
+	defer delete(algorithms, "SLOW")
+	defer close(proceed)
+	const program = `(module (import "wasi_ephemeral_crypto_asymmetric_common" "keypair_generate"
+		(func (param i32 i32 i32 i32 i32) (result i32))))`
+	g := hostile.New(t, program, wasmer.NewImports().Add(New(Config{})))
+	name, length := g.Put(t, 0, "slow")
+	require.NoError(t, g.Memory.WriteByteAt(100, 1)) // no options
+	generate, err := g.Function("keypair_generate")
+	require.NoError(t, err)
+	call := generate.CallAsync(t.Context(), int32(typeSignatures), name, length, 100, 200)
+	<-began
+	require.NoError(t, g.Close())
+	_, err = call.Result()
+	require.ErrorIs(t, err, wasmer.ErrClosed)
 }
