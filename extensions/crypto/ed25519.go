@@ -86,25 +86,23 @@ var edwards25519 = func() (curve struct{ p, d *big.Int }) {
 	return curve
 }()
 
-// verify tells whether the key is a point of the curve (RFC 8032, 5.1.3): y is in range, and (y² - 1) / (d y² + 1) is a square, with a
-// root of the sign given. Public keys are no secret, so this need not take constant time.
+// verify tells whether the key is a point of the curve (RFC 8032, 5.1.3), y in range and x² = (y² - 1) / (d y² + 1) a square, and not
+// of small order, for which anybody can make signatures. Public keys are no secret, so this need not take constant time.
 func (k ed25519Public) verify() bool {
-	p, one := edwards25519.p, big.NewInt(1)
+	p, d, one := edwards25519.p, edwards25519.d, big.NewInt(1)
 	encoded := slices.Clone(k)
 	slices.Reverse(encoded)
-	negative := encoded[0]>>7 == 1
-	encoded[0] &= 0x7f
+	encoded[0] &= 0x7f // the sign of x
 	y := new(big.Int).SetBytes(encoded)
 	if y.Cmp(p) >= 0 {
 		return false
 	}
-	y.Mul(y, y).Mod(y, p)
-	v := new(big.Int).Mul(edwards25519.d, y)
+	// Points of order 1 and 2 have x = 0, those of order 4 have y = 0, and twice one of order 8 is one of these: x² + y² = 0.
+	square := new(big.Int).Mul(y, y)
+	v := new(big.Int).Mul(d, square)
 	v.Add(v, one).ModInverse(v.Mod(v, p), p)
-	u := y.Sub(y, one)
-	square := u.Mul(u, v).Mod(u, p)
-	if square.Sign() == 0 {
-		return !negative // there is no -0
-	}
-	return big.Jacobi(square, p) == 1
+	x := new(big.Int).Sub(square, one)
+	x.Mul(x, v).Mod(x, p)
+	sum := square.Add(square, x)
+	return y.Sign() != 0 && sum.Mod(sum, p).Sign() != 0 && big.Jacobi(x, p) == 1
 }

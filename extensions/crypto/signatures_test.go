@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math/big"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,9 +108,21 @@ func TestPublicKeysThatAreNoPointsAreFound(t *testing.T) {
 	require.EqualValues(t, invalidKey, verify(outside))
 	one := make([]byte, 32)
 	one[0] = 1 // y = 1: x = 0
-	require.EqualValues(t, success, verify(one))
+	require.EqualValues(t, invalidKey, verify(one), "the neutral element")
 	one[31] = 0x80 // and x = -0
 	require.EqualValues(t, invalidKey, verify(one))
+	// Others of small order, as other libraries list them: of order 2, 4 and 8.
+	for _, y := range []string{
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", strings.Repeat("00", 32),
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	} {
+		for _, sign := range []byte{0, 0x80} {
+			point := unhex(t, y)
+			point[31] |= sign
+			require.EqualValues(t, invalidKey, verify(point), "%x", point)
+		}
+	}
 	for range 50 {
 		pair := g.open("keypair_generate", typeSignatures, "Ed25519", none)
 		public := g.open("keypair_publickey", pair)
