@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 	"time"
@@ -35,7 +36,7 @@ var (
 )
 
 // run runs the command that was prepared, and waits for it. If the call's context ends, or the instance is closed, the command
-// is killed.
+// is killed. What it leaves running in its process group ends with it.
 func (m *Module) run(c *wasmer.Caller) (int32, error) {
 	prepared := m.of(c)
 	next := *prepared
@@ -79,9 +80,20 @@ func (m *Module) execute(ctx context.Context, next *command, stdout, stderr *out
 	process.Stdin = bytes.NewReader(next.stdin)
 	process.Stdout, process.Stderr = stdout, stderr
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	process.Cancel = func() error { return syscall.Kill(-process.Process.Pid, syscall.SIGKILL) }
+	kill := func() error {
+		err := syscall.Kill(-process.Process.Pid, syscall.SIGKILL)
+		if err == syscall.ESRCH {
+			err = os.ErrProcessDone
+		}
+		return err
+	}
+	process.Cancel = kill
 	process.WaitDelay = grace
-	return process.Run()
+	if err := process.Start(); err != nil {
+		return err
+	}
+	defer func() { _ = kill() }() // as long as the group has members, its number is not another's
+	return process.Wait()
 }
 
 // output keeps what a command writes.

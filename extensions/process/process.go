@@ -19,7 +19,8 @@ import (
 // Config says what guests may run. An allowed command does whatever its arguments and its environment have it do, with the
 // rights of this process and outside of any sandbox: allow none whose arguments can name other commands or files.
 type Config struct {
-	// Commands are the names that guests may give. One without a slash is looked for in the PATH of this process.
+	// Commands are the names that guests may give. One without a slash is looked for in the PATH of this process, others are
+	// relative to Dir. What a command leaves running is killed when it ends, unless that has left its process group.
 	Commands []string
 	// AllCommands allows every name, also of programs that the guest has written to a mounted folder itself.
 	AllCommands bool

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,6 +167,21 @@ func TestCommandsEndWithTheirCall(t *testing.T) {
 			require.NoDirExists(t, filepath.Join("/proc", strings.TrimSpace(string(pid))), "the command was killed, and waited for")
 		})
 	}
+}
+
+func TestWhatCommandsLeaveRunningIsKilled(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	reader, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	require.NoError(t, err)
+	defer reader.Close()
+	g := newGuest(t, process.New(process.Config{Commands: []string{"sh"}}))
+	code, stdout, stderr := g.run("sh", "-c", "exec 3>"+pipe+"; sleep 1000 >/dev/null 2>&1 & echo left")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "left\n", stdout)
+	require.NoError(t, reader.SetReadDeadline(time.Now().Add(time.Minute)))
+	_, err = reader.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "nobody has the pipe open any more")
 }
 
 func TestOutputIsBounded(t *testing.T) {
