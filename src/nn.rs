@@ -5,16 +5,18 @@
 
 mod budget;
 mod codec;
+mod contained;
 mod graph;
 mod model;
 mod tensor;
 
 use crate::bytes::{borrow, wasmergo_bytes};
 use crate::error::{Error, wasmergo_error_kind};
-use crate::guard::{fallible, guard, infallible, silence_panics};
+use crate::guard::{fallible, infallible, silence_panics};
+use contained::contained;
 use graph::Graph;
-use std::sync::atomic::AtomicU32;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tract_core::prelude::TractError;
 
 /// The format of a model, by wasi-nn's number.
@@ -52,31 +54,30 @@ pub const WASMERGO_NN_NAMED: u32 = u32::MAX;
 /// A type, number of dimensions or dimension that a model leaves open.
 pub const WASMERGO_NN_OPEN: u32 = u32::MAX;
 
-/// Parses and optimises on a stack of this size: both recurse as deep as a model has them do. Only what is used is taken.
-const STACK: usize = 256 << 20;
-
 /// A parsed model.
 #[allow(non_camel_case_types)]
-pub struct wasmergo_nn_graph(Graph);
+pub struct wasmergo_nn_graph(Arc<Graph>);
 
-/// Parses a model of a `wasmergo_nn_encoding`. `limit` bounds the bytes of all tensors that are alive at once, here and in each run.
+/// Parses a model of a `wasmergo_nn_encoding`. `limit` bounds the bytes that this takes, and each run. It ends with the
+/// error `Interrupted` once `*stop`, which another thread may write, is not 0.
 ///
 /// # Safety
-/// See the ABI manual.
+/// See the ABI manual. `stop` may be null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmergo_nn_graph_new(
     encoding: u32,
     model: *const u8,
     len: usize,
     limit: usize,
+    stop: *const u32,
     out: &mut *mut wasmergo_nn_graph,
 ) -> wasmergo_bytes {
     silence_panics();
     fallible(|| {
-        let model = unsafe { borrow(model, len) };
-        let graph =
-            on_own_stack(|| budget::within(limit, || Graph::parse(encoding, model, limit)))?;
-        *out = Box::into_raw(Box::new(wasmergo_nn_graph(graph)));
+        let model = unsafe { borrow(model, len) }.to_vec();
+        let stop = unsafe { number(stop) };
+        let graph = contained(limit, stop, move |_| Graph::parse(encoding, &model, limit))?;
+        *out = Box::into_raw(Box::new(wasmergo_nn_graph(Arc::new(graph))));
         Ok(())
     })
 }
@@ -111,34 +112,41 @@ pub unsafe extern "C" fn wasmergo_nn_graph_run(
     silence_panics();
     fallible(|| {
         let request = unsafe { borrow(request, len) };
-        let stop = (!stop.is_null()).then(|| unsafe { AtomicU32::from_ptr(stop.cast_mut()) });
+        let stop = unsafe { number(stop) };
         let limit = graph.0.limit;
         let request = budget::within(limit, || codec::Request::decode(request))?;
         let ready = match graph.0.ready(&request) {
             Some(ready) => ready,
-            None => on_own_stack(|| budget::within(limit, || graph.0.prepare(&request, stop)))?,
+            None => {
+                let (graph, shape) = (graph.0.clone(), graph.0.shape(&request)?);
+                contained(limit, stop, move |stop| graph.prepare(shape, stop))?
+            }
         };
-        let outputs = budget::within(limit, || ready.run(request.tensors(), stop))?;
-        *out = codec::answer(&outputs)?;
+        let inputs = request.tensors();
+        // What is known to be small enough can stay on this thread.
+        let answer = match ready.fixed {
+            true => budget::within(limit, || ready.run(inputs, stop))?,
+            false => contained(limit, stop, move |stop| ready.run(inputs, Some(stop)))?,
+        };
+        *out = answer.into();
         Ok(())
     })
 }
 
-/// Runs a function on a thread with a big stack; its panic is an error here.
-fn on_own_stack<T: Send>(body: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("wasmer-go-nn".into())
-            .stack_size(STACK)
-            .spawn_scoped(scope, || guard(body))
-            .map_err(|error| {
-                Error::new(
-                    wasmergo_error_kind::Resource,
-                    format!("cannot start a thread for a model: {error}"),
-                )
-            })?;
-        thread.join().expect("the guard catches panics")
-    })
+/// The number that tells to stop, if there is one.
+unsafe fn number<'a>(stop: *const u32) -> Option<&'a AtomicU32> {
+    (!stop.is_null()).then(|| unsafe { AtomicU32::from_ptr(stop.cast_mut()) })
+}
+
+/// An error once the caller has asked for the end.
+fn continues(stop: Option<&AtomicU32>) -> Result<(), Error> {
+    match stop {
+        Some(stop) if stop.load(Ordering::Relaxed) != 0 => Err(Error::new(
+            wasmergo_error_kind::Interrupted,
+            "stopped while a model was at work",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A model, or a request, that is not right.

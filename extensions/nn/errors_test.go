@@ -3,12 +3,16 @@
 package nn_test
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/wasmerio/go-ext-wasm/extensions/internal/digits"
 	"github.com/wasmerio/go-ext-wasm/extensions/internal/hostile"
@@ -262,6 +266,38 @@ func TestLoggerIsToldWhatTheGuestSeesAsANumber(t *testing.T) {
 	require.Equal(t, nn.InvalidArgument, c.computed(1, 396, 1, 99))
 	require.Contains(t, text.String(), `msg="wasi_ephemeral_nn: compute"`)
 	require.Contains(t, text.String(), "does not fit the model's input")
+}
+
+// relus is a model of ONNX that applies ReLU so often, to one number. See onnx.proto for the numbers of the fields.
+func relus(times int) []byte {
+	field := func(m []byte, number protowire.Number, v []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(m, number, protowire.BytesType), v)
+	}
+	value := func(name string) []byte { // f32, one dimension of 1
+		return field(field(nil, 1, []byte(name)), 2, []byte("\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01"))
+	}
+	var graph []byte
+	for i := range times {
+		node := field(field(nil, 1, fmt.Append(nil, "x", i)), 2, fmt.Append(nil, "x", i+1))
+		graph = field(graph, 1, field(node, 4, []byte("Relu")))
+	}
+	graph = field(field(graph, 11, value("x0")), 12, value(fmt.Sprint("x", times)))
+	return field(nil, 7, graph)
+}
+
+func TestContextEndsAGuestThatComputes(t *testing.T) {
+	c := newCaller(t, nn.Config{Models: map[string]nn.Model{"relus": {Encoding: nn.ONNX, Data: relus(10_000)}}})
+	require.NoError(t, c.Memory.WriteString(modelAt, "relus"))
+	require.Equal(t, nn.Success, c.call("load_by_name", modelAt, 5, outAt))
+	require.Equal(t, nn.Success, c.call("init_execution_context", 1, outAt))
+	require.Equal(t, nn.Success, c.setInput(1, 0, 1, 4, 1))
+	compute, err := c.Function("compute")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err = compute.Call(ctx, 1)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, nn.RuntimeError, c.call("get_output", 1, 0, bufferAt, 40, outAt), "nothing is computed")
 }
 
 func TestFuzzedArgumentsAreErrnos(t *testing.T) {

@@ -84,7 +84,7 @@ func (g guest) load(builders, count, encoding, target, out uint32) error {
 	if err != nil {
 		return err
 	}
-	graph, err := g.library.Load(inference.Encoding(encoding), model)
+	graph, err := g.library.Load(g.caller.Context(), inference.Encoding(encoding), model)
 	if err != nil {
 		return err
 	}

@@ -41,15 +41,13 @@ type Model struct {
 type Config struct {
 	// Models are those of the host, by the names that guests load them by. A guest may also bring the very bytes of one.
 	Models map[string]Model
-	// GuestModels lets guests bring models of their own. These are checked and bounded, but a hostile one can still take the
-	// processor for long and, in some operations, more memory than MaxTensorMemory: allow it for guests that you would also let
-	// choose a native library.
+	// GuestModels lets guests bring models of their own. They are bounded like those of the host, but tract was not written against
+	// hostile models: allow it for guests that you would also let choose a native library.
 	GuestModels bool
 	// MaxModelSize is the number of bytes of a model, 64 MiB if 0.
 	MaxModelSize uint64
-	// MaxTensorMemory is the number of bytes of all tensors that live at a time when a model is loaded, and in each
-	// computation; 256 MiB if 0.
-	MaxTensorMemory uint64
+	// MaxMemory is the number of bytes that loading a model takes, and each run of one; 256 MiB if 0.
+	MaxMemory uint64
 	// MaxHandles is how many graphs, and how many contexts, an instance may have at a time; 32 if 0.
 	MaxHandles int
 	// Logger is told why a call of a guest has failed, of which the guest sees a number. None if nil.
@@ -67,7 +65,7 @@ type Module struct {
 
 // New loads the models of the host. It is a wasmer.ErrUnsupported if this build has no inference.
 func New(config Config) (*Module, error) {
-	limits := inference.Limits{ModelSize: config.MaxModelSize, TensorMemory: config.MaxTensorMemory}
+	limits := inference.Limits{ModelSize: config.MaxModelSize, Memory: config.MaxMemory}
 	library, err := inference.NewLibrary(config.GuestModels, limits)
 	if err != nil {
 		return nil, fmt.Errorf("nn: %w", err)

@@ -19,8 +19,8 @@ func (g guest) readTensor(ptr uint32) (*inference.Tensor, error) {
 	if rank > inference.MaxRank {
 		return nil, fail(InvalidArgument, "a tensor of %d dimensions: %d are allowed", rank, inference.MaxRank)
 	}
-	if uint64(size) > g.library.TensorMemory() {
-		return nil, fail(TooLarge, "a tensor has %d bytes: %d are allowed", size, g.library.TensorMemory())
+	if uint64(size) > g.library.Memory() {
+		return nil, fail(TooLarge, "a tensor has %d bytes: %d are allowed", size, g.library.Memory())
 	}
 	dims, err := g.read(field(0), 4*rank)
 	if err != nil {

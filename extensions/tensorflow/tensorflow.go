@@ -27,15 +27,13 @@ const ModuleName = "wasmedge_tensorflow"
 type Config struct {
 	// Models are the frozen graphs that guests may bring.
 	Models [][]byte
-	// GuestModels lets guests bring any other. These are checked and bounded, but a hostile one can still take the processor for
-	// long and, in some operations, more memory than MaxTensorMemory: allow it for guests that you would also let choose a
-	// native library.
+	// GuestModels lets guests bring any other. They are bounded like those of the host, but tract was not written against
+	// hostile models: allow it for guests that you would also let choose a native library.
 	GuestModels bool
 	// MaxModelSize is the number of bytes of a model, 64 MiB if 0.
 	MaxModelSize uint64
-	// MaxTensorMemory is the number of bytes of all tensors that live at a time when a model is loaded, and in each run, and of
-	// the inputs that a session holds; 256 MiB if 0.
-	MaxTensorMemory uint64
+	// MaxMemory is the number of bytes that loading a model takes, and each run of one, and what the inputs of a session hold; 256 MiB if 0.
+	MaxMemory uint64
 	// MaxSessions is how many sessions an instance may have at a time, 32 if 0.
 	MaxSessions int
 	// Logger is told why a call of a guest has failed. None if nil.
@@ -53,7 +51,7 @@ type Module struct{ host *inference.Host }
 func New(config Config) (*Module, error) {
 	host, err := inference.NewHost(inference.HostConfig{
 		Module: ModuleName, Encoding: inference.TensorFlow, Models: config.Models, GuestModels: config.GuestModels,
-		Limits:      inference.Limits{ModelSize: config.MaxModelSize, TensorMemory: config.MaxTensorMemory},
+		Limits:      inference.Limits{ModelSize: config.MaxModelSize, Memory: config.MaxMemory},
 		MaxSessions: config.MaxSessions, Logger: config.Logger,
 	})
 	if err != nil {
@@ -114,7 +112,7 @@ func (m *Module) appendInput(c *wasmer.Caller, handle uint64, name, nameLen, ind
 	for _, input := range session.Inputs {
 		held += uint64(len(input.Data))
 	}
-	if held > m.host.Limits.TensorMemory || len(session.Inputs) == maxOutlets {
+	if held > m.host.Limits.Memory || len(session.Inputs) == maxOutlets {
 		return m.host.Errorf("the inputs of a session are %w", inference.ErrTooLarge)
 	}
 	tensor, err := m.tensor(memory, dims, rank, of, data, size)

@@ -1,8 +1,9 @@
-//! Bounds the memory of tensors: a model says in a few bytes how large they are.
+//! Bounds the memory that a model takes: it says in a few bytes how large its tensors are.
 //!
-//! tract allocates tensors with the alignment of vectors, and panics where it gets none, which the guard catches. Other
-//! allocations are not refused: Rust ends the process then.
+//! tract panics where it gets no memory for a tensor, and the guard catches that. Rust ends the process for any other
+//! allocation: see `contained.rs`.
 
+use super::contained;
 use crate::error::{Error, wasmergo_error_kind};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -29,51 +30,59 @@ static ALLOCATOR: Bounded = Bounded;
 
 unsafe impl GlobalAlloc for Bounded {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() >= TENSOR && !take(layout.size()) {
+        if refuses(layout.size(), layout.align()) {
             return std::ptr::null_mut();
         }
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.align() >= TENSOR && !take(layout.size()) {
+        if refuses(layout.size(), layout.align()) {
             return std::ptr::null_mut();
         }
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, data: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if layout.align() >= TENSOR {
-            give(layout.size());
-            if !take(size) {
-                return std::ptr::null_mut();
-            }
+        if refuses(size, layout.align()) {
+            return std::ptr::null_mut();
         }
+        give(layout.size());
         unsafe { System.realloc(data, layout, size) }
     }
 
     unsafe fn dealloc(&self, data: *mut u8, layout: Layout) {
-        if layout.align() >= TENSOR {
-            give(layout.size());
-        }
+        give(layout.size());
         unsafe { System.dealloc(data, layout) }
     }
 }
 
-fn take(size: usize) -> bool {
+/// Counts an allocation, unless it is too much: then that of a tensor fails, and any other goes wrong in its own way.
+fn refuses(size: usize, align: usize) -> bool {
     let Ok(Some(mut budget)) = BUDGET.try_with(Cell::get) else {
-        return true;
+        return false;
     };
     let used = budget.used.saturating_add(size);
-    budget.exceeded |= used > budget.limit;
-    if used <= budget.limit {
+    let tensor = align >= TENSOR;
+    // What can fail is to fail first.
+    let most = match tensor {
+        true => budget.limit,
+        false => budget.limit.saturating_mul(2),
+    };
+    if used <= most {
         budget.used = used;
+        BUDGET.set(Some(budget));
+        return false;
     }
+    budget.exceeded = true;
     BUDGET.set(Some(budget));
-    used <= budget.limit
+    if !tensor {
+        contained::lose();
+    }
+    tensor
 }
 
-/// A tensor may be older than the budget: nothing is counted below zero.
+/// What is freed may be older than the budget: nothing is counted below zero.
 fn give(size: usize) {
     if let Ok(Some(mut budget)) = BUDGET.try_with(Cell::get) {
         budget.used = budget.used.saturating_sub(size);
@@ -81,7 +90,12 @@ fn give(size: usize) {
     }
 }
 
-/// Runs a function whose tensors take at most `limit` bytes at a time; more is an error of kind `Resource`.
+/// Bounds nothing any more on this thread.
+pub(super) fn lift() {
+    BUDGET.set(None);
+}
+
+/// Runs a function that takes at most `limit` bytes at a time; more is an error of kind `Resource`.
 pub(super) fn within<T>(limit: usize, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     struct Restore(Option<Budget>);
     impl Drop for Restore {
@@ -103,10 +117,10 @@ pub(super) fn within<T>(limit: usize, body: impl FnOnce() -> Result<T, Error>) -
     }
 }
 
-/// The error for tensors that take too much.
+/// The error for a model that takes too much.
 pub(super) fn exceeds(limit: usize) -> Error {
     Error::new(
         wasmergo_error_kind::Resource,
-        format!("the tensors of the model take more than {limit} bytes at a time"),
+        format!("the model takes more than {limit} bytes of memory"),
     )
 }

@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The outputs as bytes.
-pub(super) fn answer(outputs: &[TValue]) -> Result<wasmergo_bytes, Error> {
+pub(super) fn answer(outputs: &[TValue]) -> Result<Vec<u8>, Error> {
     let mut out = Encoder::default();
     for output in outputs {
         let cast;
@@ -106,7 +106,7 @@ pub(super) fn answer(outputs: &[TValue]) -> Result<wasmergo_bytes, Error> {
         tensor.shape().iter().for_each(|dim| out.u64(*dim as u64));
         out.bytes(bytes);
     }
-    Ok(out.finish())
+    Ok(out.into_vec())
 }
 
 /// What a graph takes and gives.
@@ -132,4 +132,39 @@ pub(super) fn describe(graph: &Graph) -> wasmergo_bytes {
         }
     }
     out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_are_cut_off_are_errors() {
+        let mut whole = Encoder::default();
+        whole.u32(1); // inputs
+        whole.u32(WASMERGO_NN_NAMED);
+        whole.str("x");
+        whole.u32(1); // f32
+        whole.u32(1);
+        whole.u64(2);
+        whole.bytes(&[0; 8]);
+        whole.u32(1); // outputs
+        whole.u32(0);
+        whole.str("");
+        let whole = whole.into_vec();
+        assert!(Request::decode(&whole).is_ok());
+        for len in 0..whole.len() {
+            assert!(Request::decode(&whole[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn tensors_have_as_many_bytes_as_their_shape_says() {
+        let of = DatumType::F32;
+        assert!(tensor::read(of, &[2], &[0; 8]).is_ok());
+        assert!(tensor::read(of, &[], &[0; 4]).is_ok());
+        assert!(tensor::read(of, &[0, usize::MAX], &[]).is_ok());
+        assert!(tensor::read(of, &[2], &[0; 7]).is_err());
+        assert!(tensor::read(of, &[usize::MAX, 2], &[0; 8]).is_err());
+    }
 }

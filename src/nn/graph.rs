@@ -2,9 +2,9 @@
 
 use super::codec::{Request, Which};
 use super::model::{Model, Outlet};
-use super::{budget, invalid, refused, tensor};
-use crate::error::{Error, wasmergo_error_kind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use super::{budget, codec, continues, invalid, refused, tensor};
+use crate::error::Error;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use tract_core::internal::*;
 use tract_core::plan;
@@ -25,7 +25,7 @@ pub(super) struct Graph {
 
 /// What is asked for, but for the values.
 #[derive(PartialEq)]
-struct Shape {
+pub(super) struct Shape {
     inputs: Vec<(OutletId, DatumType, TVec<usize>)>,
     outputs: Vec<OutletId>,
 }
@@ -34,6 +34,8 @@ struct Shape {
 pub(super) struct Ready {
     shape: Shape,
     plan: Arc<TypedSimplePlan>,
+    /// The shapes of all tensors are known, and not too large.
+    pub fixed: bool,
 }
 
 impl Graph {
@@ -48,7 +50,7 @@ impl Graph {
         })
     }
 
-    fn shape(&self, request: &Request) -> Result<Shape, Error> {
+    pub fn shape(&self, request: &Request) -> Result<Shape, Error> {
         let mut shape = Shape {
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -99,12 +101,8 @@ impl Graph {
         Some(ready)
     }
 
-    pub fn prepare(
-        &self,
-        request: &Request,
-        stop: Option<&AtomicU32>,
-    ) -> Result<Arc<Ready>, Error> {
-        let shape = self.shape(request)?;
+    pub fn prepare(&self, shape: Shape, stop: &AtomicU32) -> Result<Arc<Ready>, Error> {
+        let stop = Some(stop);
         let typed = match &self.model {
             Model::Typed(model) => {
                 check_inputs(model, &shape)?;
@@ -139,9 +137,9 @@ impl Graph {
         let typed = typed.into_decluttered().map_err(refused)?;
         continues(stop)?;
         let typed = typed.into_optimized().map_err(refused)?;
-        check_sizes(&typed, self.limit)?;
+        let fixed = check_sizes(&typed, self.limit)?;
         let plan = TypedSimplePlan::new(typed).map_err(refused)?;
-        let ready = Arc::new(Ready { shape, plan });
+        let ready = Arc::new(Ready { shape, plan, fixed });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.remove(0);
@@ -152,11 +150,8 @@ impl Graph {
 }
 
 impl Ready {
-    pub fn run(
-        &self,
-        inputs: Vec<Tensor>,
-        stop: Option<&AtomicU32>,
-    ) -> Result<TVec<TValue>, Error> {
+    /// The answer.
+    pub fn run(&self, inputs: Vec<Tensor>, stop: Option<&AtomicU32>) -> Result<Vec<u8>, Error> {
         let inputs = inputs
             .into_iter()
             .zip(&self.shape.inputs)
@@ -174,7 +169,7 @@ impl Ready {
             plan::eval(context, state, node, inputs)
         });
         match outputs {
-            Ok(outputs) => Ok(outputs),
+            Ok(outputs) => codec::answer(&outputs),
             Err(error) => continues(stop).and(Err(refused(error))),
         }
     }
@@ -219,28 +214,20 @@ fn check_inputs(model: &TypedModel, shape: &Shape) -> Result<(), Error> {
     Ok(())
 }
 
-/// Not every operation asks for its output as a tensor.
-fn check_sizes(model: &TypedModel, limit: usize) -> Result<(), Error> {
+/// Not every operation asks for its output as a tensor. Tells whether all sizes are known.
+fn check_sizes(model: &TypedModel, limit: usize) -> Result<bool, Error> {
+    let mut known = true;
     for output in model.nodes().iter().flat_map(|node| &node.outputs) {
         let fact = &output.fact;
-        let size = match fact.shape.as_concrete() {
-            Some(shape) => tensor::size(fact.datum_type, shape),
-            None => Some(0),
-        };
-        if size.is_none_or(|size| size > limit) {
-            return Err(budget::exceeds(limit));
+        match fact.shape.as_concrete() {
+            None => known = false,
+            Some(shape) => {
+                let size = tensor::size(fact.datum_type, shape);
+                if size.is_none_or(|size| size > limit) {
+                    return Err(budget::exceeds(limit));
+                }
+            }
         }
     }
-    Ok(())
-}
-
-/// An error once the caller has asked for the end.
-fn continues(stop: Option<&AtomicU32>) -> Result<(), Error> {
-    match stop {
-        Some(stop) if stop.load(Ordering::Relaxed) != 0 => Err(Error::new(
-            wasmergo_error_kind::Interrupted,
-            "stopped between two operations of the model",
-        )),
-        _ => Ok(()),
-    }
+    Ok(known)
 }

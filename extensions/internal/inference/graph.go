@@ -32,17 +32,19 @@ type Graph struct {
 	graph           *C.wasmergo_nn_graph
 }
 
-// Load parses a model. A hostile one may take long.
-func Load(encoding Encoding, model []byte, limits Limits) (*Graph, error) {
+// Load parses a model. It ends with the context's error once that ends.
+func Load(ctx context.Context, encoding Encoding, model []byte, limits Limits) (*Graph, error) {
 	limits = limits.WithDefaults()
-	if uint64(len(model)) > limits.ModelSize {
-		return nil, fmt.Errorf("%w: the model has %d bytes of at most %d", ErrTooLarge, len(model), limits.ModelSize)
+	if err := limits.check(uint64(len(model))); err != nil {
+		return nil, err
 	}
+	stop, ended := watch(ctx)
+	defer ended()
 	var graph *C.wasmergo_nn_graph
 	data := (*C.uint8_t)(unsafe.SliceData(model))
-	err := failure(C.wasmergo_nn_graph_new(C.uint32_t(encoding), data, C.size_t(len(model)), C.size_t(limits.TensorMemory), &graph))
+	err := failure(C.wasmergo_nn_graph_new(C.uint32_t(encoding), data, C.size_t(len(model)), C.size_t(limits.Memory), stop, &graph))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(ctx.Err(), err)
 	}
 	g := &Graph{graph: graph}
 	runtime.AddCleanup(g, func(graph *C.wasmergo_nn_graph) { C.wasmergo_nn_graph_delete(graph) }, graph)
@@ -51,24 +53,15 @@ func Load(encoding Encoding, model []byte, limits Limits) (*Graph, error) {
 	return g, nil
 }
 
-// Run computes outputs. It ends with the context's error between two operations of the model, or before it is prepared, which
-// happens in the first run with inputs of these types and shapes.
+// Run computes outputs. The first run with inputs of these types and shapes prepares the model. It ends with the context's error
+// once that ends, at the latest after the operation of the model that is being computed.
 func (g *Graph) Run(ctx context.Context, inputs []Input, outputs []Which) ([]Tensor, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	defer runtime.KeepAlive(g)
-	stop := new(atomic.Uint32)
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, func() { stop.Store(1) })()
-	}
+	stop, ended := watch(ctx)
+	defer ended()
 	request := encode(inputs, outputs)
-	var pinner runtime.Pinner
-	pinner.Pin(stop)
-	defer pinner.Unpin()
 	var answer C.wasmergo_bytes
-	err := failure(C.wasmergo_nn_graph_run(g.graph, (*C.uint8_t)(unsafe.SliceData(request)), C.size_t(len(request)),
-		(*C.uint32_t)(unsafe.Pointer(stop)), &answer))
+	err := failure(C.wasmergo_nn_graph_run(g.graph, (*C.uint8_t)(unsafe.SliceData(request)), C.size_t(len(request)), stop, &answer))
+	runtime.KeepAlive(g)
 	if err != nil {
 		return nil, errors.Join(ctx.Err(), err)
 	}
@@ -78,6 +71,18 @@ func (g *Graph) Run(ctx context.Context, inputs []Input, outputs []Which) ([]Ten
 		tensors[i] = d.tensor()
 	}
 	return tensors, nil
+}
+
+// watch gives a number that is not 0 once the context has ended, nil if it never does, and what ends the watch.
+func watch(ctx context.Context) (*C.uint32_t, func() bool) {
+	if ctx.Done() == nil {
+		return nil, func() bool { return true }
+	}
+	stop := new(atomic.Uint32)
+	if ctx.Err() != nil {
+		stop.Store(1)
+	}
+	return (*C.uint32_t)(unsafe.Pointer(stop)), context.AfterFunc(ctx, func() { stop.Store(1) })
 }
 
 func encode(inputs []Input, outputs []Which) []byte {

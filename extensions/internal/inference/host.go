@@ -101,7 +101,7 @@ func (h *Host) CreateSession(c *wasmer.Caller, model, size uint32) (uint64, erro
 		if err != nil {
 			return 0, err
 		}
-		graph, err := h.library.Load(h.Encoding, bytes)
+		graph, err := h.library.Load(c.Context(), h.Encoding, bytes)
 		if err != nil {
 			return 0, err
 		}
@@ -109,6 +109,7 @@ func (h *Host) CreateSession(c *wasmer.Caller, model, size uint32) (uint64, erro
 	}()
 	if err != nil {
 		h.log(c, "create_session", err)
+		return 0, c.Context().Err()
 	}
 	return uint64(handle), nil
 }

@@ -98,8 +98,8 @@ type Input struct {
 type Limits struct {
 	// ModelSize is the number of bytes of a model, 64 MiB if 0.
 	ModelSize uint64
-	// TensorMemory is the number of bytes of all tensors at a time, when a model is loaded, and in each run; 256 MiB if 0.
-	TensorMemory uint64
+	// Memory is the number of bytes that loading a model takes, and each run; 256 MiB if 0.
+	Memory uint64
 }
 
 // WithDefaults has no zeros.
@@ -107,10 +107,17 @@ func (l Limits) WithDefaults() Limits {
 	if l.ModelSize == 0 {
 		l.ModelSize = 64 << 20
 	}
-	if l.TensorMemory == 0 {
-		l.TensorMemory = 256 << 20
+	if l.Memory == 0 {
+		l.Memory = 256 << 20
 	}
 	return l
+}
+
+func (l Limits) check(size uint64) error {
+	if size > l.ModelSize {
+		return fmt.Errorf("%w: the model has %d bytes of at most %d", ErrTooLarge, size, l.ModelSize)
+	}
+	return nil
 }
 
 // MaxRank is how many dimensions a tensor of a guest may have.

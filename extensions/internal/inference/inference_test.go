@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -37,7 +39,7 @@ func pixels(image *digits.Image) []inference.Input {
 
 func TestGraphsTellTheirInputsAndOutputs(t *testing.T) {
 	for encoding, model := range classifiers {
-		graph, err := inference.Load(encoding, model, inference.Limits{})
+		graph, err := inference.Load(t.Context(), encoding, model, inference.Limits{})
 		require.NoError(t, err)
 		images := inference.OpenDimension
 		if encoding == inference.TensorFlowLite {
@@ -54,7 +56,7 @@ func TestOutputsAreThoseOfTheClassifier(t *testing.T) {
 	classifier := digits.Train()
 	images := digits.Images(5, 100)
 	for encoding, model := range classifiers {
-		graph, err := inference.Load(encoding, model, inference.Limits{})
+		graph, err := inference.Load(t.Context(), encoding, model, inference.Limits{})
 		require.NoError(t, err)
 		for i := range images {
 			outputs, err := graph.Run(t.Context(), pixels(&images[i]), first)
@@ -74,7 +76,7 @@ func floats(data []byte) (out []float32) {
 }
 
 func TestGoroutinesShareAGraph(t *testing.T) {
-	graph, err := inference.Load(inference.ONNX, digits.ONNX, inference.Limits{})
+	graph, err := inference.Load(t.Context(), inference.ONNX, digits.ONNX, inference.Limits{})
 	require.NoError(t, err)
 	images := digits.Images(6, 50)
 	var want [][]byte
@@ -125,7 +127,7 @@ func square(side uint64) []inference.Input {
 
 func TestContextEndsARunBetweenOperations(t *testing.T) {
 	const side = 1024
-	graph, err := inference.Load(inference.ONNX, product(side, 1000), inference.Limits{})
+	graph, err := inference.Load(t.Context(), inference.ONNX, product(side, 1000), inference.Limits{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -135,8 +137,30 @@ func TestContextEndsARunBetweenOperations(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded, "one that has ended before")
 }
 
+// Parsing and optimising are not made of operations: they are given up, and end later.
+func TestContextEndsAPreparation(t *testing.T) {
+	g := &graph{}
+	g.input("x", float, 1)
+	previous := "x"
+	for i := range 10_000 {
+		name := fmt.Sprint("y", i)
+		g.node("Relu", []string{previous}, name)
+		previous = name
+	}
+	g.output(previous, float, 1)
+	graph, err := inference.Load(t.Context(), inference.ONNX, g.onnx(), inference.Limits{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	input := inference.Tensor{Type: inference.Float32, Shape: []uint64{1}, Data: make([]byte, 4)}
+	_, err = graph.Run(ctx, []inference.Input{{Tensor: input}}, first)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = inference.Load(ctx, inference.ONNX, g.onnx(), inference.Limits{})
+	require.ErrorIs(t, err, context.DeadlineExceeded, "one that has ended before")
+}
+
 func TestTensorsThatAreTooLargeAreErrors(t *testing.T) {
-	limits := inference.Limits{TensorMemory: 1 << 20}
+	limits := inference.Limits{Memory: 1 << 20}
 	for name, build := range map[string]func(*graph){
 		"constant": func(g *graph) {
 			g.numbers("shape", 1<<20)
@@ -181,7 +205,7 @@ func TestTensorsThatAreTooLargeAreErrors(t *testing.T) {
 			g.input("x1", float, 1)
 			build(g)
 			g.message = g.bytes(12, message{}.text(1, "y"))
-			graph, err := inference.Load(inference.ONNX, g.onnx(), limits)
+			graph, err := inference.Load(t.Context(), inference.ONNX, g.onnx(), limits)
 			if err == nil {
 				_, err = graph.Run(t.Context(), []inference.Input{
 					{Tensor: inference.Tensor{Type: inference.Float32, Shape: []uint64{2}, Data: make([]byte, 8)}},
@@ -193,12 +217,50 @@ func TestTensorsThatAreTooLargeAreErrors(t *testing.T) {
 	}
 }
 
+// What such models ask for is no tensor, so it cannot be refused: each loses a thread.
+func TestModelsThatAskForTooMuchDoNotEndTheProcess(t *testing.T) {
+	const variable = "WASMER_GO_TEST_HOSTILE_MODELS"
+	if os.Getenv(variable) == "" {
+		child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		child.Env = append(os.Environ(), variable+"=1")
+		out, err := child.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "all refused")
+		return
+	}
+	padded, resized := &graph{}, &graph{}
+	padded.message = padded.bytes(5, tensor("c", float, make([]byte, 8), 2))
+	padded.numbers("pads", 0, 1<<40)
+	padded.node("Pad", []string{"c", "pads"}, "y")
+	padded.output("y", float)
+	resized.message = resized.bytes(5, tensor("c", float, make([]byte, 4), 1, 1, 1, 1))
+	resized.numbers("sizes", 1, 1, 1<<20, 1<<20)
+	resized.node("Resize", []string{"c", "", "", "sizes"}, "y")
+	resized.output("y", float)
+	for range 10 { // more often than threads may be lost
+		for name, model := range map[string]struct {
+			inference.Encoding
+			bytes []byte
+		}{
+			"padded": {inference.ONNX, padded.onnx()}, "resized": {inference.ONNX, resized.onnx()},
+			"filled": {inference.TensorFlow, filled(math.MaxInt32)},
+		} {
+			graph, err := inference.Load(t.Context(), model.Encoding, model.bytes, inference.Limits{})
+			if err == nil {
+				_, err = graph.Run(t.Context(), nil, first)
+			}
+			require.ErrorIs(t, err, inference.ErrTooLarge, name)
+		}
+	}
+	t.Log("all refused")
+}
+
 func TestPanicsOfTractAreErrors(t *testing.T) {
 	g := &graph{}
 	g.numbers("shape", 1<<31, 1<<31, 1<<31)
 	g.node("ConstantOfShape", []string{"shape"}, "y")
 	g.message = g.bytes(12, message{}.text(1, "y"))
-	graph, err := inference.Load(inference.ONNX, g.onnx(), inference.Limits{})
+	graph, err := inference.Load(t.Context(), inference.ONNX, g.onnx(), inference.Limits{})
 	require.NoError(t, err)
 	_, err = graph.Run(t.Context(), nil, first)
 	require.ErrorContains(t, err, "tract: assertion failed")
@@ -210,7 +272,7 @@ func TestModelsCannotReadFiles(t *testing.T) {
 	g.message = g.bytes(5, message{}.number(1, 16).number(2, float).text(8, "w").bytes(13, location).number(14, 1))
 	g.node("Identity", []string{"w"}, "y")
 	g.output("y", float, 16)
-	_, err := inference.Load(inference.ONNX, g.onnx(), inference.Limits{})
+	_, err := inference.Load(t.Context(), inference.ONNX, g.onnx(), inference.Limits{})
 	require.ErrorIs(t, err, inference.ErrInvalid)
 	require.ErrorContains(t, err, "external data")
 }
@@ -222,7 +284,7 @@ func TestModelsThatRecurseDeeplyAreErrors(t *testing.T) {
 	g.message = g.bytes(11, message{}.text(1, "x").bytes(2, of))
 	g.node("Relu", []string{"x"}, "y")
 	g.message = g.bytes(12, message{}.text(1, "y"))
-	_, err := inference.Load(inference.ONNX, g.onnx(), inference.Limits{})
+	_, err := inference.Load(t.Context(), inference.ONNX, g.onnx(), inference.Limits{})
 	require.ErrorContains(t, err, `a dimension of "x" has a name of more than 256 bytes`)
 
 	inner := message{}.text(2, "inner")
@@ -230,7 +292,7 @@ func TestModelsThatRecurseDeeplyAreErrors(t *testing.T) {
 		attribute := message{}.text(1, "then_branch").bytes(6, inner).number(20, 5)
 		inner = message{}.bytes(1, message{}.text(4, "If").bytes(5, attribute))
 	}
-	_, err = inference.Load(inference.ONNX, message{}.bytes(7, inner), inference.Limits{})
+	_, err = inference.Load(t.Context(), inference.ONNX, message{}.bytes(7, inner), inference.Limits{})
 	require.ErrorIs(t, err, inference.ErrInvalid)
 }
 
@@ -255,7 +317,7 @@ func TestDamagedModelsAreErrorsOrRun(t *testing.T) {
 		random := rand.New(rand.NewPCG(uint64(encoding), 0))
 		failed, ran := 0, 0
 		for i := range 400 {
-			graph, err := inference.Load(encoding, mutated(random, model, i%2 == 0), inference.Limits{TensorMemory: 1 << 24})
+			graph, err := inference.Load(t.Context(), encoding, mutated(random, model, i%2 == 0), inference.Limits{Memory: 1 << 24})
 			if err == nil {
 				_, err = graph.Run(t.Context(), pixels(&image), first)
 			}
@@ -276,7 +338,7 @@ func FuzzModel(f *testing.F) {
 	}
 	image := digits.Images(1, 1)[0]
 	f.Fuzz(func(t *testing.T, encoding uint32, model []byte) {
-		graph, err := inference.Load(inference.Encoding(encoding), model, inference.Limits{TensorMemory: 1 << 20})
+		graph, err := inference.Load(t.Context(), inference.Encoding(encoding), model, inference.Limits{Memory: 1 << 20})
 		if err == nil {
 			_, _ = graph.Run(t.Context(), pixels(&image), first)
 		}

@@ -1,9 +1,9 @@
 package inference
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 )
 
 // ErrRefused: a guest brings a model that the host has not allowed.
@@ -30,7 +30,7 @@ func (l *Library) Add(encoding Encoding, model []byte) (*Graph, error) {
 	if graph, ok := l.byBytes[key]; ok {
 		return graph, nil
 	}
-	graph, err := Load(encoding, model, l.limits)
+	graph, err := Load(context.Background(), encoding, model, l.limits)
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +40,8 @@ func (l *Library) Add(encoding Encoding, model []byte) (*Graph, error) {
 
 // MayLoad is an error if no model of so many bytes is allowed.
 func (l *Library) MayLoad(size uint64) error {
-	if size > l.limits.ModelSize {
-		return fmt.Errorf("%w: the model has %d bytes of at most %d", ErrTooLarge, size, l.limits.ModelSize)
+	if err := l.limits.check(size); err != nil {
+		return err
 	}
 	if !l.guests && len(l.byBytes) == 0 {
 		return ErrRefused
@@ -50,18 +50,18 @@ func (l *Library) MayLoad(size uint64) error {
 }
 
 // Load is the graph of a model that a guest brings: the host's if they are the same.
-func (l *Library) Load(encoding Encoding, model []byte) (*Graph, error) {
+func (l *Library) Load(ctx context.Context, encoding Encoding, model []byte) (*Graph, error) {
 	if graph, ok := l.byBytes[keyOf(encoding, model)]; ok {
 		return graph, nil
 	}
 	if !l.guests {
 		return nil, ErrRefused
 	}
-	return Load(encoding, model, l.limits)
+	return Load(ctx, encoding, model, l.limits)
 }
 
-// TensorMemory is what the tensors of a run may take.
-func (l *Library) TensorMemory() uint64 { return l.limits.TensorMemory }
+// Memory is what a run may take.
+func (l *Library) Memory() uint64 { return l.limits.Memory }
 
 func keyOf(encoding Encoding, model []byte) (key [sha256.Size]byte) {
 	hash := sha256.New()

@@ -83,3 +83,18 @@ func (g *graph) output(name string, of int64, dims ...int64) {
 func (g *graph) onnx() []byte {
 	return message{}.number(1, 8).bytes(7, g.text(2, "test")).bytes(8, message{}.number(2, 13))
 }
+
+// filled is a graph of TensorFlow that fills a tensor of so many elements. See graph.proto for the numbers of the fields.
+func filled(elements int64) []byte {
+	attribute := func(name string, value message) message { return message{}.text(1, name).bytes(2, value) }
+	constant := func(name string, of int64, tensor message) message {
+		return message{}.text(1, name).text(2, "Const").bytes(5, attribute("dtype", message{}.number(6, of))).
+			bytes(5, attribute("value", message{}.bytes(8, append(message{}.number(1, of), tensor...))))
+	}
+	const float32s, int32s = 1, 3
+	dim := message{}.number(1, 1)
+	dims := constant("dims", int32s, message{}.bytes(2, message{}.bytes(2, dim)).number(7, elements))
+	zero := constant("zero", float32s, message{}.bytes(2, nil).bytes(4, make([]byte, 4)))
+	fill := message{}.text(1, "y").text(2, "Fill").text(3, "dims").text(3, "zero").bytes(5, attribute("T", message{}.number(6, float32s)))
+	return message{}.bytes(1, dims).bytes(1, zero).bytes(1, fill)
+}

@@ -11,7 +11,7 @@ func Available() error { return ErrNotBuilt }
 type Graph struct{ Inputs, Outputs []Outlet }
 
 // Load parses a model.
-func Load(Encoding, []byte, Limits) (*Graph, error) { return nil, ErrNotBuilt }
+func Load(context.Context, Encoding, []byte, Limits) (*Graph, error) { return nil, ErrNotBuilt }
 
 // Run computes outputs.
 func (*Graph) Run(context.Context, []Input, []Which) ([]Tensor, error) { return nil, ErrNotBuilt }

@@ -1,4 +1,4 @@
-// Package ffi is the border to the Rust archive and the only user of cgo: one Go function for each C function, typed
+// Package ffi is the border to the Rust archive and, but for inference (/extensions), the only user of cgo: one Go function for each C function, typed
 // handles instead of C types, errors decoded. It holds no policy.
 package ffi
 

@@ -1402,15 +1402,17 @@ void wasmergo_module_delete(wasmergo_module *module);
 
 #if defined(WASMERGO_NN)
 /*
- Parses a model of a `wasmergo_nn_encoding`. `limit` bounds the bytes of all tensors that are alive at once, here and in each run.
+ Parses a model of a `wasmergo_nn_encoding`. `limit` bounds the bytes that this takes, and each run. It ends with the
+ error `Interrupted` once `*stop`, which another thread may write, is not 0.
 
  # Safety
- See the ABI manual.
+ See the ABI manual. `stop` may be null.
  */
 wasmergo_bytes wasmergo_nn_graph_new(uint32_t encoding,
                                      const uint8_t *model,
                                      size_t len,
                                      size_t limit,
+                                     const uint32_t *stop,
                                      wasmergo_nn_graph **out);
 #endif
 
