@@ -162,3 +162,20 @@ func checkAccess(t *testing.T, guest *wasmer.Instance, function string, access m
 		}
 	}
 }
+
+// An address that was 64 bits wide is its lower half, whatever lay in the upper one.
+func TestWrappedAddressesForgetTheirHighBits(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		instance := instantiate(t, engine, `(module (memory (export "memory") 1)
+			(func (export "load") (param i64) (result i32) (i32.load (i32.wrap_i64 (local.get 0))))
+			(func (export "store") (param i64 i32) (i32.store (i32.wrap_i64 (local.get 0)) (local.get 1)))
+			(func (export "sum") (param i64 i64) (result i32) (i32.load offset=4 (i32.wrap_i64 (i64.add (local.get 0) (local.get 1))))))`, nil)
+		for _, high := range []int64{0, 1 << 32, -1 << 32, 0x7ead_beef << 32, -1 << 63} {
+			run(t, instance, "store", high|100, 42)
+			require.EqualValues(t, 42, call(t, instance, "load", high|100).ToI32())
+			require.EqualValues(t, 42, call(t, instance, "sum", high|90, 6).ToI32())
+			require.ErrorIs(t, failing(t, instance, "load", high|65533), wasmer.TrapOutOfBounds)
+			require.ErrorIs(t, failing(t, instance, "store", high|1<<31, 1), wasmer.TrapOutOfBounds)
+		}
+	})
+}

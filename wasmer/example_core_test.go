@@ -288,3 +288,24 @@ func ExampleI32x4() {
 	// [11 22 33 -36] <nil>
 	// 0xffffffdc00000021000000160000000b
 }
+
+// A host function that prints, of numbers without a sign.
+func ExampleImports_Function() {
+	imports := wasmer.NewImports().
+		Function("log_i32", func(v uint32) { fmt.Println("log_i32 >>", v) })
+	instance, err := wasmer.NewInstanceWithImports([]byte(`
+		(module
+		  (import "env" "log_i32" (func $log (param i32)))
+		  (func (export "run") (call $log (i32.const 12)) (call $log (i32.const -1))))`), imports)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer instance.Close()
+
+	_, err = instance.Exports["run"]()
+	fmt.Println(err)
+	// Output:
+	// log_i32 >> 12
+	// log_i32 >> 4294967295
+	// <nil>
+}

@@ -2,6 +2,7 @@ package wasmer_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 
@@ -51,6 +52,27 @@ func TestResultsComeAsTypedValues(t *testing.T) {
 		_, err = function(t, instance, "many").Call(noContext, 9, 9, 9, 9)
 		require.NoError(t, err)
 		require.Equal(t, wasmer.I32(1), first[0], "results are the caller's own")
+	})
+}
+
+func TestFactorialsAreExactUntilTheyWrapAround(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		factorial := function(t, instantiate(t, engine, wasmtest.Fixture(t, "fac.wasm"), nil), "fac")
+		want := uint64(1)
+		for n := range uint64(30) {
+			want *= max(n, 1)
+			values, err := factorial.Call(background, n)
+			require.NoError(t, err)
+			require.Equal(t, []wasmer.Value{wasmer.I64(int64(want))}, values, n)
+			if n == 7 {
+				require.Equal(t, "[5040]", fmt.Sprint(values))
+			}
+		}
+		var refused *wasmer.CallError
+		for _, args := range [][]any{{}, {1, 2}} {
+			_, err := factorial.Call(background, args...)
+			require.ErrorAs(t, err, &refused)
+		}
 	})
 }
 

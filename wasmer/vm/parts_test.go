@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -23,6 +24,26 @@ func TestF001F002F003TheLibraryIsPartOfTheProgram(t *testing.T) {
 	require.Equal(t, "github.com/wasmerio/go-ext-wasm", info.Main.Path)
 	for _, dependency := range info.Deps {
 		require.NotContains(t, dependency.Path, "WasmEdge")
+	}
+}
+
+// There is nothing to install: an extension is there if the program imports its package, and costs nothing if it does not.
+func TestF002F003ExtensionsAreChosenByImportingThem(t *testing.T) {
+	const extensions = "github.com/wasmerio/go-ext-wasm/extensions/"
+	imports := func(packages ...string) []string {
+		output, err := exec.Command("go", append([]string{"list", "-deps"}, packages...)...).Output()
+		require.NoError(t, err)
+		return strings.Fields(string(output))
+	}
+	core := imports("github.com/wasmerio/go-ext-wasm/wasmer", "github.com/wasmerio/go-ext-wasm/wasmer/vm")
+	for _, name := range core {
+		require.False(t, strings.HasPrefix(name, extensions) || strings.HasPrefix(name, "golang.org/x/image") ||
+			strings.HasPrefix(name, "golang.org/x/crypto") || name == "net/http", "%s is imported", name)
+	}
+	image := imports(extensions + "image")
+	require.Contains(t, image, "golang.org/x/image/draw")
+	for _, name := range image {
+		require.NotContains(t, name, extensions+"process")
 	}
 }
 
