@@ -10,7 +10,7 @@ import (
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
-func TestCLICompilesWhatRunRuns(t *testing.T) {
+func TestF131CLICompilesWhatRunRuns(t *testing.T) {
 	for _, compiler := range cliCompilers() {
 		folder := t.TempDir()
 		source := cliFixture("fac.wasm")
