@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	rowLine  = regexp.MustCompile("^\\| ([WGF][0-9]+) \\| ([^|]+) \\|([^|]*)\\| ([^|]+) \\|$")
+	rowLine  = regexp.MustCompile(`^\| ([WGF][0-9]+) \| ([^|]+) \|([^|]*)\| ([^|]+) \|$`)
 	function = regexp.MustCompile(`(?m)^func ((Test|Example|Benchmark|Fuzz)\w*)\(`)
 	evidence = regexp.MustCompile("`([^`]+)`|\\S+")
 )
