@@ -173,6 +173,7 @@ pub(crate) struct Mapped {
     len: usize,
 }
 
+#[cfg(target_os = "linux")]
 const MOST_MAPPED: usize = 8192;
 
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
