@@ -197,7 +197,7 @@ func TestF126F135CommandsOfTheHostAreAllowedByName(t *testing.T) {
 	requireRun(t, run, 0, "4294967295\n", file, "f")
 }
 
-func TestF133CompiledFilesAreRun(t *testing.T) {
+func TestF131F133CompiledFilesAreRun(t *testing.T) {
 	for name, universal := range map[string]bool{"fib.so": false, "fib.dylib": false, "fib.aot.wasm": true, "fib": true} {
 		for _, level := range []string{"0", "1", "2", "3", "s", "z"} {
 			out := filepath.Join(t.TempDir(), name)
