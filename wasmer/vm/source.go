@@ -18,8 +18,9 @@ type source struct {
 
 	mu sync.Mutex
 	// module is what was made of it. Only what the VM has made is closed with it.
-	module *wasmer.Module
-	owned  bool
+	module  *wasmer.Module
+	owned   bool
+	dropped bool
 }
 
 // readSource reads a file. What is wrong with it is a *fs.PathError, with the code of a wrong path or of a failure to read.
@@ -111,7 +112,10 @@ func (s *source) validate(engine *wasmer.Engine) error {
 func (s *source) compile(ctx context.Context, engine *wasmer.Engine) (*wasmer.Module, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.module != nil {
+	switch {
+	case s.dropped:
+		return nil, fmt.Errorf("vm: Instantiate: %w: another module was loaded", ErrChanged)
+	case s.module != nil:
 		return s.module, nil
 	}
 	module, err := engine.Compile(ctx, s.wasm)
@@ -128,6 +132,7 @@ func (s *source) drop() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.dropped = true
 	if s.owned {
 		_ = s.module.Close()
 	}
