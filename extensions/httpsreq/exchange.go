@@ -41,8 +41,8 @@ func parse(text []byte, host string) (*http.Request, error) {
 	}
 	sent.URL.Path, sent.URL.RawPath, sent.URL.RawQuery = request.URL.Path, request.URL.RawPath, request.URL.RawQuery
 	sent.Header = request.Header
-	if request.Host != "" {
-		sent.Host = request.Host
+	if sent.Host = request.Host; sent.Host == "" {
+		sent.Host = strings.TrimSuffix(host, fmt.Sprint(":", defaultPort))
 	}
 	if _, ok := sent.Header["User-Agent"]; !ok {
 		sent.Header["User-Agent"] = nil // not Go's

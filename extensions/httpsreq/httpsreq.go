@@ -1,7 +1,7 @@
 // Package httpsreq gives guests the module wasmedge_httpsreq: requests by HTTPS to hosts that were allowed.
 //
-// A guest hands over a request as text, which HTTP/1.1 has it sent as, and gets the response as text. See
-// https://www.rfc-editor.org/rfc/rfc9112
+// A guest hands over a request as text, which HTTP/1.1 has it sent as, and gets the response as text. It waits for that as long
+// as the context of its call lets it. See https://www.rfc-editor.org/rfc/rfc9112
 package httpsreq
 
 import (
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,8 @@ import (
 // Config says where guests may send requests.
 type Config struct {
 	// Hosts are names or addresses, with a port unless it is 443: "example.com", "example.com:8443", "[::1]:8443". No
-	// others can be reached. Redirects are not followed but shown to the guest, whose next request has to be allowed too.
+	// others can be reached, and none by an entry that is empty or no host. Redirects are not followed but shown to the guest,
+	// whose next request has to be allowed too.
 	Hosts []string
 	// Transport sends the requests; nil is one without a proxy that trusts the system's certificates, and has each request
 	// use a connection of its own. One of your own must not follow redirects, and must verify who it speaks to.
@@ -68,7 +70,10 @@ func New(config Config) *Module {
 	m := &Module{config: config, hosts: map[string]bool{}}
 	m.responses.New = func() *[]byte { return new([]byte) }
 	for _, host := range config.Hosts {
-		m.hosts[withPort(host)] = true
+		name := withPort(host)
+		if to, err := url.Parse("https://" + name); err == nil && to.Host == name && to.Hostname() != "" {
+			m.hosts[name] = true
+		}
 	}
 	return m
 }
@@ -77,7 +82,10 @@ func New(config Config) *Module {
 func withPort(host string) string {
 	name, port, err := net.SplitHostPort(host)
 	if err != nil { // it has none
-		name, port = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), strconv.Itoa(defaultPort)
+		name, port = host, strconv.Itoa(defaultPort)
+		if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") && strings.Contains(host, ":") {
+			name = host[1 : len(host)-1]
+		}
 	}
 	return strings.ToLower(net.JoinHostPort(name, port))
 }

@@ -105,6 +105,34 @@ func TestHostsAreComparedAsNames(t *testing.T) {
 	require.ErrorIs(t, g.send("[::1]:443", "GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n"), httpsreq.ErrHost)
 }
 
+// A list that was split from an empty setting has an empty entry: it must not stand for this machine.
+func TestEntriesThatAreNoHostsAllowNothing(t *testing.T) {
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) { return nil, fmt.Errorf("sent to %q", r.URL.Host) })
+	entries := []string{"", ":443", ":8443", "example.com/", "user@example.com", "https://example.com", "example.com?", "a b"}
+	g := newGuest(t, httpsreq.New(httpsreq.Config{Hosts: entries, Transport: transport}))
+	for _, address := range []string{
+		":443", ":8443", "example.com/:443", "user@example.com:443", "example.com:443", "[https://example.com]:443", "example.com?:443", "a b:443",
+	} {
+		require.ErrorIs(t, g.send(address, "GET / HTTP/1.1\r\n\r\n"), httpsreq.ErrHost, address)
+	}
+}
+
+func TestTheHostIsSentAsItIsAllowed(t *testing.T) {
+	sent := make(chan string, 1)
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent <- r.Host
+		return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
+	})
+	g := newGuest(t, httpsreq.New(httpsreq.Config{Hosts: []string{"example.com", "example.com:8443"}, Transport: transport}))
+	for address, host := range map[string]string{"example.com:443": "example.com", "example.com:8443": "example.com:8443"} {
+		require.NoError(t, g.send(address, "GET / HTTP/1.0\r\n\r\n"))
+		require.Equal(t, host, <-sent, "the request names none")
+	}
+	for _, host := range []string{"[example.com", "example.com]", "[example.com]", "example.com.", "example.com:", "example.com:443:443"} {
+		require.ErrorIs(t, g.send("example.com:443", "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n"), httpsreq.ErrHost, host)
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
