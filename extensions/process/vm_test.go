@@ -11,7 +11,7 @@ import (
 )
 
 // A VM has the module if its configuration does, and what is allowed can be said later, as for WasmEdge's GetImportModule and
-// InitWasmEdgeProcess; otherwise there is a mock.
+// InitWasmEdgeProcess; without this package's plug-in there is a mock.
 func TestF044F075AVMHasTheProcessModule(t *testing.T) {
 	module := process.New(process.Config{})
 	v := vm.New(vm.Config{HostModules: []wasmer.HostModule{module}})
@@ -30,7 +30,7 @@ func TestF044F075AVMHasTheProcessModule(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, result[0].ToI32())
 
-	without := vm.New(vm.Config{})
+	without := vm.New(vm.Config{ForbiddenPlugins: []string{"wasmedge_process"}})
 	defer without.Close()
 	_, err = without.RunBytes(ctx, source, "f")
 	var missing *wasmer.MissingPluginError
