@@ -110,7 +110,8 @@ func librariesAt(path string) (paths []string, failed []error) {
 	if !info.IsDir() {
 		return []string{absolute}, nil
 	}
-	_ = filepath.WalkDir(absolute, func(path string, _ fs.DirEntry, err error) error {
+	// The separator has a folder looked into that is a link.
+	_ = filepath.WalkDir(absolute+string(filepath.Separator), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			fail(path, err)
 		} else if filepath.Ext(path) == libraryExtension() && isFile(path) {

@@ -112,6 +112,12 @@ func TestF127PluginsAreLoadedFromAFolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []*wasmer.Plugin{wasmer.FindPlugin("example_statistics"), wasmer.FindPlugin("example_text")}, found)
 
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(folder, link))
+	linked, err := wasmer.LoadPlugins(link)
+	require.NoError(t, err)
+	require.Equal(t, found, linked)
+
 	require.NoError(t, os.WriteFile(filepath.Join(folder, libraryName("bad")), []byte("no library"), 0o600))
 	found, err = wasmer.LoadPlugins(folder)
 	require.Len(t, found, 2, "the others are loaded")
