@@ -115,6 +115,14 @@ func TestF046ForcedBaseline(t *testing.T) {
 		require.ErrorIs(t, err, wasmer.ErrUnsupported, name)
 		require.ErrorContains(t, err, "cranelift", name)
 	}
+	if wasmer.Available(wasmer.Tiered) {
+		engine := wasmer.Must(wasmer.NewEngine(wasmer.EngineConfig{Compiler: wasmer.Tiered, Tiering: wasmer.Tiering{Off: true}}))
+		defer engine.Close()
+		tiered := wasmer.Must(engine.Compile(background, fibonacci))
+		defer tiered.Close()
+		require.Equal(t, wasmer.Singlepass, tiered.Compiler(), "it is as yet")
+		require.ErrorIs(t, baseline.LoadModule(tiered), wasmer.ErrUnsupported)
+	}
 	gives(t, 3, baseline, "fib", 3)
 
 	native := newVM(t, vm.Config{ForceBaseline: true, TrustArtifacts: true, Output: vm.Native})

@@ -94,8 +94,9 @@ func (v *VM) openModule(module *wasmer.Module) (*source, error) {
 	if module == nil {
 		return nil, fmt.Errorf("vm: the module is nil: %w", wasmer.ErrClosed)
 	}
-	if v.config.ForceBaseline && module.Compiler() != wasmer.Singlepass {
-		return nil, fmt.Errorf("vm: %w: the module was compiled by %v, which ForceBaseline rules out", wasmer.ErrUnsupported, module.Compiler())
+	// What Tiered has compiled does not stay code of Singlepass, if it is any.
+	if compiler := module.Engine().Compiler(); v.config.ForceBaseline && compiler != wasmer.Singlepass {
+		return nil, fmt.Errorf("vm: %w: the module was compiled by %v, which ForceBaseline rules out", wasmer.ErrUnsupported, compiler)
 	}
 	return &source{module: module}, nil
 }
