@@ -2,7 +2,6 @@ package crypto_test
 
 import (
 	"fmt"
-	"log"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,7 +11,7 @@ import (
 	"github.com/wasmerio/go-ext-wasm/wasmer/vm"
 )
 
-// A VM has all five modules if its configuration does; otherwise there are mocks.
+// A VM has all five modules if its configuration does, or the plug-in is not forbidden; otherwise there are mocks.
 func TestF044F077AVMHasTheFiveModules(t *testing.T) {
 	v := vm.New(vm.Config{HostModules: []wasmer.HostModule{crypto.New(crypto.Config{})}})
 	defer v.Close()
@@ -30,7 +29,7 @@ func TestF044F077AVMHasTheFiveModules(t *testing.T) {
 		require.Len(t, instance.List(wasmer.ExternFunction), len(module), name)
 	}
 
-	without := vm.New(vm.Config{ForbiddenPlugins: []string{"wasi_crypto"}}) // the example's
+	without := vm.New(vm.Config{ForbiddenPlugins: []string{"wasi_crypto"}})
 	defer without.Close()
 	_, err = without.RunBytes(t.Context(), source, "f")
 	var missing *wasmer.MissingPluginError
@@ -38,17 +37,8 @@ func TestF044F077AVMHasTheFiveModules(t *testing.T) {
 	require.Equal(t, "wasi_crypto", missing.Plugin)
 }
 
-// The modules as those of a plug-in, which all VMs have then.
+// Whoever imports the package has its modules as those of a plug-in, and VMs have them.
 func Example_plugin() {
-	if wasmer.FindPlugin("wasi_crypto") == nil { // once a process
-		modules := map[string]func() (wasmer.HostModule, error){}
-		for name, module := range crypto.New(crypto.Config{}).Modules() {
-			modules[name] = func() (wasmer.HostModule, error) { return module, nil }
-		}
-		if err := wasmer.RegisterPlugin(wasmer.PluginConfig{Name: "wasi_crypto", Modules: modules}); err != nil {
-			log.Fatal(err)
-		}
-	}
 	for _, name := range wasmer.ListPlugins() {
 		fmt.Println("Loaded plug-in name: ", name)
 	}

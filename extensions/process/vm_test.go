@@ -11,7 +11,7 @@ import (
 )
 
 // A VM has the module if its configuration does, and what is allowed can be said later, as for WasmEdge's GetImportModule and
-// InitWasmEdgeProcess; without this package's plug-in there is a mock.
+// InitWasmEdgeProcess. Without it the plug-in allows nothing, and if that is forbidden there is a mock.
 func TestF044F075AVMHasTheProcessModule(t *testing.T) {
 	module := process.New(process.Config{})
 	v := vm.New(vm.Config{HostModules: []wasmer.HostModule{module}})
@@ -29,6 +29,12 @@ func TestF044F075AVMHasTheProcessModule(t *testing.T) {
 	result, err = v.Execute(ctx, "f")
 	require.NoError(t, err)
 	require.Zero(t, result[0].ToI32())
+
+	plugin := vm.New(vm.Config{})
+	defer plugin.Close()
+	result, err = plugin.RunBytes(ctx, source, "f")
+	require.NoError(t, err)
+	require.EqualValues(t, process.NotRun, result[0].ToI32())
 
 	without := vm.New(vm.Config{ForbiddenPlugins: []string{"wasmedge_process"}})
 	defer without.Close()
