@@ -38,6 +38,39 @@ func requireClosed(t testing.TB, err error, code uint32) {
 	requireExit(t, err, code)
 }
 
+// Modules, stores and instances end with the engine that they were made from, and calls under way too.
+func TestClosingAnEngineEndsAllThatItHasMade(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, shared *wasmer.Engine) {
+		engine, err := wasmer.NewEngine(wasmer.EngineConfig{Compiler: shared.Compiler()})
+		require.NoError(t, err)
+		module, err := engine.Compile(background, []byte(`(module (func (export "run") (loop (br 0))) (func (export "fine")))`))
+		require.NoError(t, err)
+		store, err := wasmer.NewStore(engine)
+		require.NoError(t, err)
+		named, err := store.Instantiate(background, "named", module, nil)
+		require.NoError(t, err)
+		alone, err := wasmer.Instantiate(background, module, nil)
+		require.NoError(t, err)
+		endless, fine := function(t, alone, "run"), function(t, named, "fine")
+		err = closedMeanwhile(t, someTime(), func() error {
+			_, err := endless.Call(background)
+			return err
+		}, func() { require.NoError(t, engine.Close()) })
+		requireClosed(t, err, 0)
+		for name, use := range map[string]func() error{
+			"function": func() error { _, err := fine.Call(background); return err },
+			"instance": func() error { _, err := named.Function("fine"); return err },
+			"store":    func() error { _, err := store.NewMemory(1, 1); return err },
+			"module":   func() error { _, err := module.Instantiate(); return err },
+		} {
+			require.ErrorIs(t, use(), wasmer.ErrClosed, name)
+		}
+		for _, again := range []interface{ Close() error }{engine, module, store, named, alone} {
+			require.NoError(t, again.Close())
+		}
+	})
+}
+
 func TestEndlessGuestsEndWhenTheyAreClosed(t *testing.T) {
 	for name, end := range map[string]struct {
 		close func(*wasmer.Instance) error
