@@ -11,7 +11,7 @@ import (
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
-func TestWithoutInferenceNewSaysHowToBuild(t *testing.T) {
+func TestF003WithoutTheTagNewSaysHowToBuild(t *testing.T) {
 	_, err := nn.New(nn.Config{})
 	require.ErrorIs(t, err, wasmer.ErrUnsupported)
 	require.ErrorContains(t, err, "./justw build nn")
