@@ -90,8 +90,9 @@ type bindgenCall struct {
 // bindgenState is what guests bring to the host during a call.
 type bindgenState struct {
 	function string
-	// texts are those of objects, by their numbers from firstObject on.
+	// texts are those of objects, by their numbers from firstObject on, and size is how many bytes they have.
 	texts []string
+	size  int
 	// delivered are results that came by a call of the host.
 	delivered bool
 	list      []bindgenResult

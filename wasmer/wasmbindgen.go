@@ -178,8 +178,11 @@ func (b *bindgenCall) takeSlice(kind bindgenKind, at, count uint32) error {
 // firstObject is the number of the first object that is not a constant of JavaScript.
 const firstObject = 36
 
-// maxObjects bounds the objects that a guest makes in one call.
-const maxObjects = 10_000
+// maxObjects bounds the objects that a guest makes in one call, and maxTexts the bytes of their texts together.
+const (
+	maxObjects = 10_000
+	maxTexts   = 16 << 20
+)
 
 // failure is the error that an object stands for.
 func (s *bindgenState) failure(object uint32) error {
@@ -205,13 +208,16 @@ func (i *Imports) Bindgen() *Imports {
 			return &BindgenError{Function: bindgenOf(c).function, Message: text}
 		})
 		object := func(c *Caller, at, size uint32) (uint32, error) {
-			text, err := c.bindgenText(at, size)
 			state := bindgenOf(c)
-			if err == nil && len(state.texts) >= maxObjects {
-				err = fmt.Errorf("%w: the guest has made %d objects in one call", ErrResource, maxObjects)
+			if len(state.texts) >= maxObjects || uint64(size) > uint64(maxTexts-state.size) {
+				return 0, fmt.Errorf("%w: the guest makes more than %d objects, or %d bytes of their texts, in one call", ErrResource, maxObjects, maxTexts)
 			}
-			state.texts = append(state.texts, text)
-			return firstObject + uint32(len(state.texts)) - 1, err
+			text, err := c.bindgenText(at, size)
+			if err != nil {
+				return 0, err
+			}
+			state.texts, state.size = append(state.texts, text), state.size+len(text)
+			return firstObject + uint32(len(state.texts)) - 1, nil
 		}
 		i.defineGoBehind(module, "__wbindgen_string_new", object)
 		i.defineGoBehind(module, "__wbindgen_error_new", object)

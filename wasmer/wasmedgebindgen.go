@@ -143,10 +143,16 @@ func readBindgenResults(memory *Memory, at, count uint32) ([]bindgenResult, erro
 		return nil, err
 	}
 	list := make([]bindgenResult, count)
+	room := memory.Size() // results that overlap would have the host copy the memory once for each
 	for i := range list {
 		row := rows[12*i:]
+		size := uint64(binary.LittleEndian.Uint32(row[8:]))
+		if size > room {
+			return nil, fmt.Errorf("%w: the results are larger together than the memory", ErrResource)
+		}
+		room -= size
 		list[i] = bindgenResult{at: binary.LittleEndian.Uint32(row), code: binary.LittleEndian.Uint32(row[4:])}
-		if list[i].data, err = memory.Read(uint64(list[i].at), uint64(binary.LittleEndian.Uint32(row[8:]))); err != nil {
+		if list[i].data, err = memory.Read(uint64(list[i].at), size); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package wasmer_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -152,5 +153,30 @@ func TestF090ErrorsOfWasmEdgeBindgenGuests(t *testing.T) {
 			require.Error(t, hostile.CallBindgen(background, name, nil, &text), name)
 		}
 		require.NoError(t, hostile.CallBindgen(background, "say", []any{"x"}, &text))
+	})
+}
+
+// Results that are all the same memory, and texts that are, would have the host hold many times what the guest may.
+func TestGuestsCannotHaveTheHostHoldMuchMoreThanTheirMemory(t *testing.T) {
+	const guest = `(module
+		(import "wasmedge-bindgen" "return_result" (func $return (param i32 i32)))
+		(import "wbg" "__wbindgen_string_new" (func $text (param i32 i32) (result i32)))
+		(memory (export "memory") 1)
+		(func (export "results") (local $i i32)
+			(loop $next
+				(i32.store offset=4 (i32.mul (local.get $i) (i32.const 12)) (i32.const 31))
+				(i32.store offset=8 (i32.mul (local.get $i) (i32.const 12)) (i32.const 65536))
+				(br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))
+			(call $return (i32.const 0) (i32.const 1000)))
+		(func (export "texts") (loop $next (drop (call $text (i32.const 0) (i32.const 65536))) (br $next))))`
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		instance := instantiate(t, engine, guest, wasmer.NewImports().Bindgen())
+		for _, name := range []string{"results", "texts"} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			require.ErrorIs(t, instance.CallBindgen(background, name, nil), wasmer.ErrResource, name)
+			runtime.ReadMemStats(&after)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20), name)
+		}
 	})
 }
