@@ -309,5 +309,12 @@ func TestFuzzedArgumentsAreErrnos(t *testing.T) {
 		Program: functions,
 		Imports: wasmer.NewImports().Add(newModule(t, nn.Config{Models: models, GuestModels: true})),
 		Data:    []string{"onnx", string(tensor), string(digits.ONNX), string(digits.TensorFlowLite)},
+		Check: func(_ string, results []uint64) error {
+			if errno := nn.Errno(results[0]); errno > nn.NotFound {
+				return fmt.Errorf("%v", errno)
+			}
+			return nil
+		},
+		Refused: func(_ string, err error) error { return err }, // all has a number
 	})
 }

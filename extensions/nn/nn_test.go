@@ -4,6 +4,9 @@ package nn_test
 
 import (
 	_ "embed"
+	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -76,6 +79,27 @@ func TestF125GuestClassifiesDigitsByAModelThatItBrings(t *testing.T) {
 	}
 }
 
+func TestGuestsComputeAtTheSameTime(t *testing.T) {
+	module := newModule(t, nn.Config{Models: models})
+	var goroutines sync.WaitGroup
+	errs := make([]error, 6)
+	for n := range errs {
+		g := newGuest(t, module)
+		goroutines.Go(func() {
+			name := []string{"onnx", "tensorflow", "tensorflow lite"}[n%3]
+			if _, errs[n] = g.Load(t.Context(), "load_by_name", []byte(name)); errs[n] != nil {
+				return
+			}
+			share, err := g.Accuracy(t.Context(), 100)
+			if errs[n] = err; err == nil && share < 0.9 {
+				errs[n] = fmt.Errorf("%s: %v of the images", name, share)
+			}
+		})
+	}
+	goroutines.Wait()
+	require.NoError(t, errors.Join(errs...))
+}
+
 func TestModelsThatTheHostHasNotAllowedAreRefused(t *testing.T) {
 	for name, config := range map[string]nn.Config{"none": {}, "others": {Models: map[string]nn.Model{"other": models["tensorflow"]}}} {
 		t.Run(name, func(t *testing.T) {
@@ -102,4 +126,20 @@ func TestModelOfTheHostThatIsNoneIsAnErrorAtOnce(t *testing.T) {
 	}
 	_, err := nn.New(nn.Config{Models: models, MaxModelSize: 1000})
 	require.ErrorContains(t, err, "too large")
+}
+
+func BenchmarkClassify(b *testing.B) {
+	module := newModule(b, nn.Config{Models: models})
+	image := digits.Images(3, 1)[0]
+	for name := range models {
+		b.Run(name, func(b *testing.B) {
+			g := newGuest(b, module)
+			_, err := g.Load(b.Context(), "load_by_name", []byte(name))
+			require.NoError(b, err)
+			for b.Loop() {
+				_, err := g.Classify(b.Context(), &image)
+				require.NoError(b, err)
+			}
+		})
+	}
 }
