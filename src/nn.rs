@@ -118,8 +118,10 @@ pub unsafe extern "C" fn wasmergo_nn_graph_run(
         let ready = match graph.0.ready(&request) {
             Some(ready) => ready,
             None => {
-                let (graph, shape) = (graph.0.clone(), graph.0.shape(&request)?);
-                contained(limit, stop, move |stop| graph.prepare(shape, stop))?
+                let (shared, shape) = (graph.0.clone(), graph.0.shape(&request)?);
+                let ready = contained(limit, stop, move |stop| shared.prepare(shape, stop))?;
+                graph.0.keep(&ready);
+                ready
             }
         };
         let inputs = request.tensors();

@@ -101,6 +101,7 @@ impl Graph {
         Some(ready)
     }
 
+    /// Makes a plan, which is not kept yet.
     pub fn prepare(&self, shape: Shape, stop: &AtomicU32) -> Result<Arc<Ready>, Error> {
         let stop = Some(stop);
         let typed = match &self.model {
@@ -139,13 +140,16 @@ impl Graph {
         let typed = typed.into_optimized().map_err(refused)?;
         let fixed = check_sizes(&typed, self.limit)?;
         let plan = TypedSimplePlan::new(typed).map_err(refused)?;
-        let ready = Arc::new(Ready { shape, plan, fixed });
+        Ok(Arc::new(Ready { shape, plan, fixed }))
+    }
+
+    /// Not to be called where a thread may be lost: it would hold the lock.
+    pub fn keep(&self, ready: &Arc<Ready>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.remove(0);
         }
         kept.push(ready.clone());
-        Ok(ready)
     }
 }
 
@@ -214,18 +218,23 @@ fn check_inputs(model: &TypedModel, shape: &Shape) -> Result<(), Error> {
     Ok(())
 }
 
+/// Operations with a graph of their own.
+const NESTED: [&str; 2] = ["Scan", "IfThenElse"];
+
 /// Not every operation asks for its output as a tensor. Tells whether all sizes are known.
 fn check_sizes(model: &TypedModel, limit: usize) -> Result<bool, Error> {
     let mut known = true;
-    for output in model.nodes().iter().flat_map(|node| &node.outputs) {
-        let fact = &output.fact;
-        match fact.shape.as_concrete() {
-            None => known = false,
-            Some(shape) => {
-                let size = tensor::size(fact.datum_type, shape);
-                if size.is_none_or(|size| size > limit) {
-                    return Err(budget::exceeds(limit));
-                }
+    for node in model.nodes() {
+        known &= !NESTED.contains(&&*node.op.name());
+        for output in &node.outputs {
+            let fact = &output.fact;
+            let Some(shape) = fact.shape.as_concrete() else {
+                known = false;
+                continue;
+            };
+            let size = tensor::size(fact.datum_type, shape);
+            if size.is_none_or(|size| size > limit) {
+                return Err(budget::exceeds(limit));
             }
         }
     }

@@ -256,6 +256,29 @@ func TestTensorsThatAreTooLargeAreErrors(t *testing.T) {
 	}
 }
 
+// A model of the host can leave it to a guest how large a tensor is.
+func TestSizesThatInputsDecideAreBounded(t *testing.T) {
+	g := &graph{}
+	g.input("n", int64s)
+	g.number("zero", 0)
+	g.number("one", 1)
+	g.node("Range", []string{"zero", "n", "one"}, "y")
+	g.message = g.bytes(12, message{}.text(1, "y"))
+	graph, err := inference.Load(t.Context(), inference.ONNX, g.onnx(), inference.Limits{})
+	require.NoError(t, err)
+	upTo := func(n uint64) ([]inference.Tensor, error) {
+		data := binary.LittleEndian.AppendUint64(nil, n)
+		return graph.Run(t.Context(), []inference.Input{{Tensor: inference.Tensor{Type: inference.Int64, Data: data}}}, first)
+	}
+	outputs, err := upTo(3)
+	require.NoError(t, err)
+	require.Equal(t, []uint64{3}, outputs[0].Shape)
+	require.Equal(t, inference.Int64, outputs[0].Type)
+	require.EqualValues(t, 2, outputs[0].Data[16])
+	_, err = upTo(1 << 40)
+	require.ErrorIs(t, err, inference.ErrTooLarge)
+}
+
 // What such models ask for is no tensor, so it cannot be refused: each loses a thread.
 func TestModelsThatAskForTooMuchDoNotEndTheProcess(t *testing.T) {
 	const variable = "WASMER_GO_TEST_HOSTILE_MODELS"
