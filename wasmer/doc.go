@@ -53,5 +53,5 @@
 // A module that is refused is a *CompileError, imports that do not fit are a *LinkError, a guest's failure is a *Trap
 // whose code errors.Is tells, its exit an *ExitError. An error of a host function comes out of the call as the same
 // error; a panic goes on in the caller's goroutine. runtime.Goexit in a host function ends that goroutine, and closes the
-// guest's store.
+// guest's store. Errors have numbers, too: see ErrorCode.
 package wasmer
