@@ -65,7 +65,7 @@ func runOptions() []option {
 		{name: "env", value: "NAME=VALUE", help: "set a variable of the guest's environment", several: true},
 		{name: "force-interpreter", help: "run code of the baseline compiler only: there is no interpreter"},
 		{name: "allow-af-unix", help: "is refused: guests have no sockets but those that the host makes"},
-		{name: "time-limit", value: "MS", help: "stop after so many milliseconds; 0 for none"},
+		{name: "time-limit", value: "MS", help: "stop the guest after so many milliseconds; 0 for none"},
 		{name: "gas-limit", value: "N", help: "end the guest before it would have cost more"},
 		{name: "memory-page-limit", value: "N", help: "bound each memory, in pages of 64 KiB"},
 		{name: "forbidden-plugin", value: "NAME", help: "leave out the modules of a plug-in", several: true},

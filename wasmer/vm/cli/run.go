@@ -32,11 +32,6 @@ func (t *tool) run(ctx context.Context) int {
 	if err != nil {
 		return t.fail(failure, "", err)
 	}
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Millisecond)
-		defer cancel()
-	}
 	v := vm.New(config)
 	defer v.Close()
 	if err := v.Err(); err != nil {
@@ -53,6 +48,11 @@ func (t *tool) run(ctx context.Context) int {
 		}
 	}
 	defer t.report(v)
+	if limit > 0 { // for execution alone
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Millisecond)
+		defer cancel()
+	}
 	if typ, err := v.FunctionType("_start"); err == nil && typ.Equal(wasmer.FunctionType{}) && !t.has("reactor") {
 		return t.command(ctx, v)
 	}
