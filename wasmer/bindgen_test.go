@@ -260,3 +260,68 @@ func TestF090GoroutinesShareAGuest(t *testing.T) {
 		require.Empty(t, failures)
 	})
 }
+
+// onStack is a guest that takes no strings, and so exports its stack in place of the allocator: version() -> String, and one whose
+// host function asks for it too.
+const onStack = `(module
+	(import "env" "ask" (func $ask))` + allocator + `
+	(data (i32.const 16) "1.2.3")
+	(global $stack (export "stack") (mut i32) (i32.const 1000))
+	(func (export "__wbindgen_add_to_stack_pointer") (param i32) (result i32)
+		(global.set $stack (i32.add (global.get $stack) (local.get 0))) (global.get $stack))
+	(func (export "__wbindgen_free") (param i32 i32 i32) (call $free (local.get 0) (local.get 1)))
+	(func $version (export "version") (param $ret i32) (local $to i32)
+		(if (i32.or (i64.ne (i64.load (local.get $ret)) (i64.const 0)) (i64.ne (i64.load offset=8 (local.get $ret)) (i64.const 0))) (then unreachable))
+		(local.set $to (call $malloc (i32.const 5)))
+		(memory.copy (local.get $to) (i32.const 16) (i32.const 5))
+		(i32.store (local.get $ret) (local.get $to)) (i32.store offset=4 (local.get $ret) (i32.const 5)))
+	(func (export "nested") (param $ret i32) (call $ask) (call $version (local.get $ret)))
+	(func (export "trap") (param $ret i32) (i32.store (local.get $ret) (i32.const 5)) unreachable))`
+
+func TestF090ResultsLieOnTheStackOfGuestsThatTakeNoStrings(t *testing.T) {
+	eachCompiler(t, func(t *testing.T, engine *wasmer.Engine) {
+		instance := instantiate(t, engine, onStack, wasmer.NewImports().Function("ask", func(c *wasmer.Caller) error {
+			if c.Data() == "panic" {
+				panic("oops")
+			}
+			var text string
+			err := c.Instance().CallBindgen(c.Context(), "version", nil, &text)
+			if err == nil && text != "1.2.3" {
+				err = errors.New(text)
+			}
+			return err
+		}))
+		defer requireNothingLive(t, instance)
+		var text string
+		requireStack := func() {
+			t.Helper()
+			bindgen(t, instance, "version", &text)
+			require.Equal(t, "1.2.3", text)
+			require.Equal(t, int32(1000), value(t, exportedGlobal(t, instance, "stack")).ToI32(), "it is given back")
+		}
+		requireStack()
+		bindgen(t, instance, "nested", &text)
+		require.ErrorIs(t, instance.CallBindgen(background, "trap", nil, &text), wasmer.TrapUnreachable)
+		requireStack()
+		instance.SetContextData("panic")
+		require.PanicsWithValue(t, "oops", func() { _ = instance.CallBindgen(background, "nested", nil, &text) })
+		instance.SetContextData(nil)
+		requireStack()
+
+		var wait sync.WaitGroup
+		failures := make(chan error, 4)
+		for range 4 {
+			wait.Go(func() {
+				for range 50 {
+					var text string
+					if err := instance.CallBindgen(background, "version", nil, &text); err != nil || text != "1.2.3" {
+						failures <- errors.Join(err, errors.New(text))
+						return
+					}
+				}
+			})
+		}
+		wait.Wait()
+		require.Empty(t, failures)
+	})
+}

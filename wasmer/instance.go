@@ -67,6 +67,8 @@ type Instance struct {
 	// ended is closed when the instance is; nil until somebody waits for that, or it is.
 	ended chan struct{}
 	data  any
+	// stackLent is full while something of a caller lies on the guest's stack; nil until that is needed.
+	stackLent chan struct{}
 }
 
 // NewInstance makes an instance of externs that the host has: a host module, whose exports other modules of the store can

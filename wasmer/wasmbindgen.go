@@ -1,6 +1,7 @@
 package wasmer
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -48,36 +49,106 @@ func (b *bindgenCall) callWasmBindgen() error {
 	if b.f.references {
 		return fmt.Errorf("%w: call %q: objects of JavaScript: %s", ErrUnsupported, b.f.name, b.f.typ)
 	}
-	var space uint32
 	var args []any
-	if pointer {
-		var err error
-		if space, err = b.alloc(make([]byte, 16), 8); err != nil {
+	if !pointer {
+		if err := b.appendArgs(&args, split > 0); err != nil {
 			return err
 		}
-		args = append(args, space)
-	}
-	if err := b.appendArgs(&args, split > 0); err != nil {
-		if pointer {
-			err = errors.Join(err, b.release(space, 16, 8))
+		values, err := b.f.Call(b.ctx, args...)
+		if err != nil {
+			return err
 		}
-		return err
-	}
-	values, err := b.f.Call(b.ctx, args...)
-	if err != nil {
-		return err
-	}
-	if !pointer {
 		return b.takeValues(values)
 	}
-	returned, err := b.Memory.Read(uint64(space), 16)
-	if err == nil {
-		err = b.release(space, 16, 8)
-	}
+	space, giveBack, err := b.space()
 	if err != nil {
+		return err
+	}
+	given := false
+	defer func() {
+		if !given { // the error says more, or a host function panicked
+			_ = giveBack(false)
+		}
+	}()
+	args = append(args, space)
+	if err := b.appendArgs(&args, split > 0); err != nil {
+		given = true
+		return errors.Join(err, giveBack(true))
+	}
+	if _, err := b.f.Call(b.ctx, args...); err != nil {
+		return err
+	}
+	returned, err := b.Memory.Read(uint64(space), 16)
+	given = true
+	if err := errors.Join(err, giveBack(true)); err != nil {
 		return err
 	}
 	return b.takeAtPointer(returned)
+}
+
+// space is where the guest writes its results: of its allocator, or, if it exports none since it takes no strings, of its stack. That
+// is lent to one call at a time. What it is given back with says whether the guest has returned.
+func (b *bindgenCall) space() (at uint32, giveBack func(returned bool) error, err error) {
+	stack, err := b.optionalFunction("__wbindgen_add_to_stack_pointer")
+	if err != nil {
+		return 0, nil, err
+	}
+	if b.malloc != nil || stack == nil {
+		at, err := b.alloc(make([]byte, 16), 8)
+		return at, func(returned bool) error {
+			if !returned {
+				return nil // whatever has become of the allocator
+			}
+			return b.release(at, 16, 8)
+		}, err
+	}
+	unlock, err := b.lockStack(b.ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	move := func(by int32) (uint32, error) {
+		values, err := stack.Call(context.WithoutCancel(b.ctx), by)
+		if err == nil && (len(values) != 1 || b.Memory == nil) {
+			err = fmt.Errorf("%w: call %q: the guest's stack is %s, and needs a memory", ErrNotFound, b.f.name, stack.typ)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return uint32(values[0].ToI32()), nil
+	}
+	giveBack = func(bool) error {
+		defer unlock()
+		_, err := move(16)
+		return err
+	}
+	if at, err = move(-16); err != nil {
+		unlock()
+		return 0, nil, err
+	}
+	if err := b.Memory.Write(uint64(at), make([]byte, 16)); err != nil {
+		return 0, nil, errors.Join(err, giveBack(false))
+	}
+	return at, giveBack, nil
+}
+
+// lockStack waits until nobody else has something on the guest's stack between two calls. Who is called by the guest itself, on
+// top of what is there, need not wait.
+func (i *Instance) lockStack(ctx context.Context) (unlock func(), err error) {
+	if i.store.onHostThread() {
+		return func() {}, nil
+	}
+	i.mu.Lock()
+	if i.stackLent == nil {
+		i.stackLent = make(chan struct{}, 1)
+	}
+	lent := i.stackLent
+	i.mu.Unlock()
+	select {
+	case lent <- struct{}{}:
+		return func() { <-lent }, nil
+	case <-ctx.Done():
+		return nil, interrupted(ctx)
+	}
 }
 
 // appendArgs copies the arguments to the guest. Those of a call that does not come about are freed.
