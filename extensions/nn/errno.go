@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -55,7 +54,7 @@ func errnoOf(err error) (Errno, error) {
 	if err == nil {
 		return Success, nil
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, inference.ErrStopped) {
 		return RuntimeError, err
 	}
 	var known *failed

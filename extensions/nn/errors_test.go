@@ -300,6 +300,21 @@ func TestContextEndsAGuestThatComputes(t *testing.T) {
 	require.Equal(t, nn.RuntimeError, c.call("get_output", 1, 0, bufferAt, 40, outAt), "nothing is computed")
 }
 
+func TestClosingEndsAGuestThatComputes(t *testing.T) {
+	c := newCaller(t, nn.Config{Models: map[string]nn.Model{"relus": {Encoding: nn.ONNX, Data: relus(10_000)}}})
+	require.NoError(t, c.Memory.WriteString(modelAt, "relus"))
+	require.Equal(t, nn.Success, c.call("load_by_name", modelAt, 5, outAt))
+	require.Equal(t, nn.Success, c.call("init_execution_context", 1, outAt))
+	require.Equal(t, nn.Success, c.setInput(1, 0, 1, 4, 1))
+	compute, err := c.Function("compute")
+	require.NoError(t, err)
+	call := compute.CallAsync(t.Context(), 1)
+	call.WaitFor(10 * time.Millisecond)
+	require.NoError(t, c.Close())
+	_, err = call.Result()
+	require.ErrorIs(t, err, wasmer.ErrClosed)
+}
+
 func TestFuzzedArgumentsAreErrnos(t *testing.T) {
 	tensor := binary.LittleEndian.AppendUint32(nil, 1<<16)
 	for _, word := range []uint32{2, 1, 1 << 16, 4} {

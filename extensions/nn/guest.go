@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/wasmerio/go-ext-wasm/extensions/internal/inference"
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/perinstance"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
@@ -84,7 +85,9 @@ func (g guest) load(builders, count, encoding, target, out uint32) error {
 	if err != nil {
 		return err
 	}
-	graph, err := g.library.Load(g.caller.Context(), inference.Encoding(encoding), model)
+	ctx, stop := perinstance.Context(g.caller)
+	defer stop(nil)
+	graph, err := g.library.Load(ctx, inference.Encoding(encoding), model)
 	if err != nil {
 		return err
 	}
@@ -174,7 +177,9 @@ func (g guest) compute(context uint32) error {
 	for i := range outputs {
 		outputs[i].Index = uint32(i)
 	}
-	execution.outputs, err = execution.graph.Run(g.caller.Context(), inputs, outputs)
+	ctx, stop := perinstance.Context(g.caller)
+	defer stop(nil)
+	execution.outputs, err = execution.graph.Run(ctx, inputs, outputs)
 	return err
 }
 

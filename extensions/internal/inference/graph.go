@@ -44,7 +44,7 @@ func Load(ctx context.Context, encoding Encoding, model []byte, limits Limits) (
 	data := (*C.uint8_t)(unsafe.SliceData(model))
 	err := failure(C.wasmergo_nn_graph_new(C.uint32_t(encoding), data, C.size_t(len(model)), C.size_t(limits.Memory), stop, &graph))
 	if err != nil {
-		return nil, errors.Join(ctx.Err(), err)
+		return nil, stopped(ctx, err)
 	}
 	g := &Graph{graph: graph}
 	runtime.AddCleanup(g, func(graph *C.wasmergo_nn_graph) { C.wasmergo_nn_graph_delete(graph) }, graph)
@@ -63,7 +63,7 @@ func (g *Graph) Run(ctx context.Context, inputs []Input, outputs []Which) ([]Ten
 	err := failure(C.wasmergo_nn_graph_run(g.graph, (*C.uint8_t)(unsafe.SliceData(request)), C.size_t(len(request)), stop, &answer))
 	runtime.KeepAlive(g)
 	if err != nil {
-		return nil, errors.Join(ctx.Err(), err)
+		return nil, stopped(ctx, err)
 	}
 	d := decoder{take(answer)}
 	tensors := make([]Tensor, len(outputs))
@@ -83,6 +83,14 @@ func watch(ctx context.Context) (*C.uint32_t, func() bool) {
 		stop.Store(1)
 	}
 	return (*C.uint32_t)(unsafe.Pointer(stop)), context.AfterFunc(ctx, func() { stop.Store(1) })
+}
+
+// stopped is the error of what has failed: why the context has ended, if it has.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
+	}
+	return err
 }
 
 func encode(inputs []Input, outputs []Which) []byte {

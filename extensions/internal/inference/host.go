@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -93,6 +94,8 @@ func (h *Host) CreateSession(c *wasmer.Caller, model, size uint32) (uint64, erro
 	if err != nil {
 		return 0, err
 	}
+	ctx, stop := perinstance.Context(c)
+	defer stop(nil)
 	handle, err := func() (uint32, error) {
 		if err := h.library.MayLoad(uint64(size)); err != nil {
 			return 0, err
@@ -101,7 +104,7 @@ func (h *Host) CreateSession(c *wasmer.Caller, model, size uint32) (uint64, erro
 		if err != nil {
 			return 0, err
 		}
-		graph, err := h.library.Load(c.Context(), h.Encoding, bytes)
+		graph, err := h.library.Load(ctx, h.Encoding, bytes)
 		if err != nil {
 			return 0, err
 		}
@@ -109,7 +112,7 @@ func (h *Host) CreateSession(c *wasmer.Caller, model, size uint32) (uint64, erro
 	}()
 	if err != nil {
 		h.log(c, "create_session", err)
-		return 0, c.Context().Err()
+		return 0, context.Cause(ctx)
 	}
 	return uint64(handle), nil
 }
@@ -129,9 +132,11 @@ func (h *Host) RunSession(c *wasmer.Caller, handle uint64) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := sessions.Run(c.Context(), session); err != nil {
+	ctx, stop := perinstance.Context(c)
+	defer stop(nil)
+	if err := sessions.Run(ctx, session); err != nil {
 		h.log(c, "run_session", err)
-		return 1, c.Context().Err()
+		return 1, context.Cause(ctx)
 	}
 	return 0, nil
 }

@@ -20,6 +20,8 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrTooLarge: the model, or its tensors, exceed a limit.
 	ErrTooLarge = errors.New("too large")
+	// ErrStopped is about a context that has ended; the error also is its cause.
+	ErrStopped = errors.New("stopped while a model was at work")
 )
 
 // Encoding is the format of a model, by wasi-nn's number.
