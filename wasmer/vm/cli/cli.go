@@ -90,6 +90,9 @@ func newTool(args []string, options []option, operand string, stdin io.Reader, s
 }
 
 func (t *tool) start(ctx context.Context, do func(*tool, context.Context) int) int {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if err := t.parse(); err != nil {
 		fmt.Fprintf(t.stderr, "%s: %v\nSee: %s --help\n", filepath.Base(t.name), err, filepath.Base(t.name))
 		return failure

@@ -244,6 +244,11 @@ func TestF132TheContextEndsTheGuest(t *testing.T) {
 	}), &stderr)
 	require.Equal(t, 134, status)
 	require.Contains(t, stderr.String(), "execution interrupted")
+
+	var none context.Context
+	status, stdout, _ := run(none, []string{"--time-limit", "60000", fib, "fib", "10"}, strings.NewReader(""))
+	require.Zero(t, status)
+	require.Equal(t, "89\n", stdout)
 }
 
 // writer calls a function with what is written.
