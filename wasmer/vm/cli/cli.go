@@ -2,7 +2,8 @@
 // run and compile. It is for programs that offer that command line themselves, and for those who move; wasmer.RunCLI is the command
 // line of this library's own.
 //
-// A module that was compiled is machine code, and is run as such: run what you trust.
+// A module that was compiled is machine code, and is run as such: run what you trust. Plug-ins are loaded from where
+// wasmer.LoadDefaultPlugins looks.
 package cli
 
 import (

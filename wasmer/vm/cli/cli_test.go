@@ -258,3 +258,12 @@ func (w writer) Write(p []byte) (int, error) {
 	w(string(p))
 	return len(p), nil
 }
+
+func TestF127F132PluginsAreLoadedFromWhereTheyAreLookedFor(t *testing.T) {
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "none.so"), []byte("no library"), 0o600))
+	t.Setenv(wasmer.PluginPathEnv, folder)
+	stderr := requireRun(t, run, 0, "89\n", fib, "fib", "10")
+	require.Contains(t, stderr, "[warning] plug-ins\n")
+	require.Contains(t, stderr, "none.so")
+}

@@ -32,6 +32,9 @@ func (t *tool) run(ctx context.Context) int {
 	if err != nil {
 		return t.fail(failure, "", err)
 	}
+	if _, err := wasmer.LoadDefaultPlugins(); err != nil {
+		t.log.Warn("plug-ins", slog.Any("error", err)) // the module may need none
+	}
 	v := vm.New(config)
 	defer v.Close()
 	if err := v.Err(); err != nil {
