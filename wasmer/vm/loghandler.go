@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
@@ -158,7 +159,7 @@ func oneLine(text string) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < ' ' || r == 0x7f:
+		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029': // of the second half too, which terminals obey
 			return '?'
 		}
 		return r

@@ -71,9 +71,9 @@ func TestF009LinesOfTheLog(t *testing.T) {
 				"[2022-08-26 15:06:40.384] [error] wasmedge runtime failed: cost limit exceeded, Code: 0x03\n",
 		},
 		"any error": {
-			slog.LevelError, "execution failed", []slog.Attr{slog.Any("error", errors.New("one\ntwo\x1b[31m"))},
+			slog.LevelError, "execution failed", []slog.Attr{slog.Any("error", errors.New("one\ntwo\x1b[31m\u009b1m\u2028"))},
 			"[2022-08-26 15:06:40.384] [error] wasmedge runtime failed: generic runtime error, Code: 0x02\n" +
-				"[2022-08-26 15:06:40.384] [error]     one\n[2022-08-26 15:06:40.384] [error]     two?[31m\n",
+				"[2022-08-26 15:06:40.384] [error]     one\n[2022-08-26 15:06:40.384] [error]     two?[31m?1m?\n",
 		},
 		"success": {slog.LevelDebug, "Execution succeeded.", nil, "[2022-08-26 15:06:40.384] [debug]  Execution succeeded.\n"},
 		"others": {
