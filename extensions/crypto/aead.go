@@ -15,8 +15,8 @@ type aead struct {
 	cipher.AEAD
 	fixed      []byte // the nonce
 	additional []byte
-	// encrypted is set when the nonce was used. Clones share it.
-	encrypted *bool
+	// used is set when a message has the nonce. Clones share it.
+	used *bool
 }
 
 func newAEAD(keySize int, newCipher func(key []byte) (cipher.AEAD, error)) *symmetricAlgorithm {
@@ -25,7 +25,7 @@ func newAEAD(keySize int, newCipher func(key []byte) (cipher.AEAD, error)) *symm
 		if err != nil {
 			return nil, invalidKey
 		}
-		a := &aead{AEAD: made, encrypted: new(bool)}
+		a := &aead{AEAD: made, used: new(bool)}
 		switch {
 		case o != nil && o.nonce != nil:
 			a.fixed = bytes.Clone(o.nonce)
@@ -62,10 +62,10 @@ func (a *aead) clone() operations {
 }
 
 func (a *aead) encrypt(message []byte) ([]byte, errno) {
-	if *a.encrypted {
+	if *a.used {
 		return nil, nonceRequired
 	}
-	*a.encrypted = true
+	*a.used = true
 	return a.Seal(message[:0], a.fixed, message, a.additional), success
 }
 
@@ -74,5 +74,6 @@ func (a *aead) decrypt(sealed []byte) ([]byte, errno) {
 	if err != nil {
 		return nil, invalidTag
 	}
+	*a.used = true // by whoever has encrypted it
 	return message, success
 }

@@ -140,6 +140,9 @@ func TestCiphersNeedKeysAndNonces(t *testing.T) {
 			g.do("symmetric_state_close", g.open("symmetric_state_open", algorithm, some(key), some(opts)))
 			g.fails(invalidOperation, "symmetric_state_squeeze", g.open("symmetric_state_open", algorithm, some(key), some(opts)), "")
 
+			g.do("options_set", opts, "nonce", "")
+			g.fails(invalidNonce, "symmetric_state_open", algorithm, some(key), some(opts), new(int32))
+
 			empty := g.open("options_open", typeSymmetric)
 			for _, without := range []option{none, some(empty)} {
 				if sizes.nonce == 12 {
@@ -154,6 +157,28 @@ func TestCiphersNeedKeysAndNonces(t *testing.T) {
 				require.NotEqual(t, nonces[0], nonces[1])
 			}
 		})
+	}
+}
+
+// The nonce of a message that was decrypted is used: another one with it would give both away.
+func TestStatesThatHaveDecryptedDoNotEncrypt(t *testing.T) {
+	g := newGuest(t)
+	vector := sealed["RFC 8439, 2.8.2"]
+	message, whole := unhex(t, vector.message), unhex(t, vector.ciphertext+vector.tag)
+	s := g.state(vector.algorithm, unhex(t, vector.key), unhex(t, vector.nonce))
+	g.do("symmetric_state_absorb", s, unhex(t, vector.additional))
+	clone := g.open("symmetric_state_clone", s)
+	other := bytes.Clone(whole)
+	other[0] ^= 1
+	out := make([]byte, len(message))
+	g.fails(invalidTag, "symmetric_state_decrypt", s, out, other, new(int32))
+	for range 2 {
+		require.EqualValues(t, len(message), g.open("symmetric_state_decrypt", s, &out, whole))
+		require.Equal(t, message, out)
+	}
+	for _, state := range []int32{s, clone} {
+		g.fails(nonceRequired, "symmetric_state_encrypt", state, make([]byte, 20), "abcd", new(int32))
+		g.fails(nonceRequired, "symmetric_state_encrypt_detached", state, make([]byte, 4), "abcd", new(int32))
 	}
 }
 

@@ -17,7 +17,8 @@
 // Names are not case-sensitive. Keys are encoded raw, in PKCS #8 (public ones as SubjectPublicKeyInfo), PEM or SEC 1, as far as the
 // specification has it for them; the local encoding is raw where there is one, else PKCS #8. Secrets managers are an unsupported_feature.
 //
-// A state of an authenticated cipher encrypts one message, for a nonce must not be used twice: the next one needs a new state.
+// A state of an authenticated cipher encrypts one message, and none after it has decrypted one, for a nonce must not be used twice:
+// the next one needs a new state.
 //
 // Tags and signatures are compared in constant time. Secrets are overwritten when their last handle is closed, and after their
 // instance or its Reset, where Go's library leaves them in reach; what it keeps to itself is left to the collector.
