@@ -30,10 +30,10 @@ type Config struct {
 	Store *wasmer.Store
 	// Statistics are what is counted.
 	Statistics StatisticsConfig
-	// TrustArtifacts accepts machine code wherever WebAssembly is accepted: artifacts (wasmer.Module.Serialize), and the code in
-	// universal WebAssembly (wasmer.Module.Embed), which else is compiled anew. Whoever makes such a file can do what this process
-	// can. Artifacts that are sealed with Engine.ArtifactKey are accepted without.
-	TrustArtifacts bool
+	// WebAssemblyOnly takes no machine code. Else artifacts (wasmer.Module.Serialize), and the code in universal WebAssembly
+	// (wasmer.Module.Embed), are taken wherever WebAssembly is, and whoever makes such a file can do what this process can: set it, or
+	// Engine.ArtifactKey, for files that others bring. Artifacts are ErrMachineCode then, and universal WebAssembly is compiled anew.
+	WebAssemblyOnly bool
 	// Output is what Compile makes.
 	Output OutputFormat
 }
@@ -105,7 +105,7 @@ func (c *Config) engine() (*wasmer.Engine, wasmer.EngineConfig, error) {
 		}
 		config.Features = features
 	}
-	config.TrustEmbeddedCode = config.TrustEmbeddedCode || c.TrustArtifacts
+	config.TrustEmbeddedCode = !c.WebAssemblyOnly
 	metering, err := c.Statistics.metering(config)
 	if err != nil {
 		return nil, config, err

@@ -95,7 +95,7 @@ func TestF046ForcedBaseline(t *testing.T) {
 	}
 	compiler := newVM(t, vm.Config{Engine: wasmer.EngineConfig{Compiler: wasmer.Cranelift}})
 	universal := wasmer.Must(compiler.Compile(background, fibonacci))
-	baseline := newVM(t, vm.Config{ForceBaseline: true, TrustArtifacts: true})
+	baseline := newVM(t, vm.Config{ForceBaseline: true})
 	require.Equal(t, wasmer.Singlepass, baseline.Engine().Compiler())
 	require.NoError(t, baseline.LoadBytes(background, universal))
 	require.NoError(t, baseline.Validate())
@@ -125,7 +125,7 @@ func TestF046ForcedBaseline(t *testing.T) {
 	}
 	gives(t, 3, baseline, "fib", 3)
 
-	native := newVM(t, vm.Config{ForceBaseline: true, TrustArtifacts: true, Output: vm.Native})
+	native := newVM(t, vm.Config{ForceBaseline: true, Output: vm.Native})
 	values, err := native.RunBytes(background, wasmer.Must(native.Compile(background, fibonacci)), "fib", 21)
 	require.NoError(t, err, "an artifact of Singlepass")
 	require.Equal(t, int32(17711), values[0].ToI32())
@@ -136,7 +136,7 @@ func TestF048F129F130CompiledModulesAreTakenLikeWebAssembly(t *testing.T) {
 	for _, compiler := range wasmer.Compilers() {
 		for _, format := range []vm.OutputFormat{vm.Universal, vm.Native} {
 			t.Run(compiler.String()+" "+format.String(), func(t *testing.T) {
-				config := vm.Config{Output: format, TrustArtifacts: true, Engine: wasmer.EngineConfig{Compiler: compiler}}
+				config := vm.Config{Output: format, Engine: wasmer.EngineConfig{Compiler: compiler}}
 				maker := newVM(t, config)
 				compiled := wasmer.Must(maker.Compile(background, fibonacci))
 				path, in := filepath.Join(t.TempDir(), "fib.so"), file(t, "fib.wasm", fibonacci)
@@ -166,15 +166,15 @@ func TestF048F129F130CompiledModulesAreTakenLikeWebAssembly(t *testing.T) {
 					require.Zero(t, v.Engine().Stats().Compilations, "%s compiles nothing", name)
 				}
 
-				untrusting := newVM(t, vm.Config{Engine: config.Engine})
-				values, err := untrusting.RunBytes(background, compiled, "fib", 21)
+				careful := newVM(t, vm.Config{Engine: config.Engine, WebAssemblyOnly: true})
+				values, err := careful.RunBytes(background, compiled, "fib", 21)
 				if format == vm.Native {
-					require.ErrorIs(t, err, vm.ErrUntrusted)
+					require.ErrorIs(t, err, vm.ErrMachineCode)
 					return
 				}
 				require.NoError(t, err, "the code is ignored, and the module compiled")
 				require.Equal(t, []wasmer.Value{wasmer.I32(17711)}, values)
-				require.Equal(t, uint64(1), untrusting.Engine().Stats().Compilations)
+				require.Equal(t, uint64(1), careful.Engine().Stats().Compilations)
 			})
 		}
 	}
@@ -182,7 +182,7 @@ func TestF048F129F130CompiledModulesAreTakenLikeWebAssembly(t *testing.T) {
 
 // An artifact brings the options that it was compiled with.
 func TestF130ArtifactsOfOtherOptionsAreTaken(t *testing.T) {
-	plain := newVM(t, vm.Config{TrustArtifacts: true})
+	plain := newVM(t, vm.Config{})
 	for _, config := range []wasmer.EngineConfig{
 		{Compiler: wasmer.Cranelift, OptLevel: wasmer.OptNone}, {Compiler: wasmer.Singlepass}, {CanonicalizeNaNs: true},
 		{Features: vm.DefaultFeatures().With(wasmer.FeatureThreads)},
@@ -195,7 +195,7 @@ func TestF130ArtifactsOfOtherOptionsAreTaken(t *testing.T) {
 		}
 	}
 	require.Zero(t, plain.Engine().Stats().Compilations)
-	counting := newVM(t, vm.Config{TrustArtifacts: true, Statistics: vm.StatisticsConfig{Instructions: true}})
+	counting := newVM(t, vm.Config{Statistics: vm.StatisticsConfig{Instructions: true}})
 	uncounted := wasmer.Must(newVM(t, vm.Config{Output: vm.Native}).Compile(background, fibonacci))
 	require.ErrorIs(t, counting.LoadBytes(background, uncounted), wasmer.ErrIncompatible, "code that does not count")
 	damaged := append([]byte{}, uncounted...)
@@ -228,7 +228,7 @@ func TestF047F049F050OptionsForCode(t *testing.T) {
 	dir := t.TempDir()
 	v := newVM(t, vm.Config{Engine: wasmer.EngineConfig{
 		Compiler: wasmer.Cranelift, OptLevel: wasmer.OptNone, DumpIR: dir, Target: wasmer.GenericTarget(),
-	}, Output: vm.Native, TrustArtifacts: true})
+	}, Output: vm.Native})
 	artifact := wasmer.Must(v.Compile(background, fibonacci))
 	info := wasmer.Must(wasmer.InspectArtifact(artifact))
 	require.Equal(t, wasmer.OptNone, info.OptLevel)

@@ -12,6 +12,11 @@
 // module has to be instantiated again, which may import it then. Cleanup leads back to Initiated. Whatever is called in a
 // state that it does not suit is a *StateError, and changes nothing.
 //
+// # Files that others bring
+//
+// What was compiled is loaded and run like WebAssembly, and is machine code: whoever makes such a file can do what this process
+// can. Set Config.WebAssemblyOnly where files are not your own.
+//
 // # Those who know WasmEdge
 //
 // The VM is WasmEdge's, with its states, defaults and error codes (wasmer.ErrorCode). There is no interpreter: where WasmEdge

@@ -9,7 +9,7 @@ import (
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
-// LoadFile reads a module: in binary or text format, or an artifact if Config.TrustArtifacts allows it. The VM is Loaded then; if
+// LoadFile reads a module: in binary or text format, or an artifact unless Config.WebAssemblyOnly is set. The VM is Loaded then; if
 // that fails, it stays as it was. A file that cannot be read is an *fs.PathError, a malformed module a *wasmer.CompileError.
 func (v *VM) LoadFile(ctx context.Context, path string) error {
 	data, err := readSource(path)

@@ -44,8 +44,8 @@ func (v *VM) open(ctx context.Context, data []byte) (*source, error) {
 		}
 		return &source{wasm: data}, nil
 	}
-	if !v.config.TrustArtifacts && len(v.config.Engine.ArtifactKey) == 0 {
-		return nil, ErrUntrusted
+	if v.config.WebAssemblyOnly {
+		return nil, ErrMachineCode
 	}
 	if v.config.ForceBaseline {
 		info, err := wasmer.InspectArtifact(data)

@@ -68,8 +68,8 @@ type codedError struct {
 func (e *codedError) Unwrap() []error { return []error{e.code, e.error} }
 
 var (
-	// ErrUntrusted: what was to be loaded is machine code, and Config.TrustArtifacts is not set.
-	ErrUntrusted = errors.New("vm: an artifact is machine code, which Config.TrustArtifacts has to allow")
+	// ErrMachineCode: what was to be loaded is machine code, and Config.WebAssemblyOnly takes none.
+	ErrMachineCode = errors.New("vm: an artifact is machine code, and Config.WebAssemblyOnly takes none")
 	// ErrChanged: another goroutine, or a host function, has changed the VM meanwhile. What was begun is undone.
 	ErrChanged = errors.New("vm: changed meanwhile")
 )

@@ -121,7 +121,7 @@ func (t *tool) fail(status int, function string, err error) int {
 
 // config is what run and compile have in common.
 func (t *tool) config() (vm.Config, error) {
-	config := vm.Config{TrustArtifacts: true}
+	var config vm.Config
 	config.Statistics = vm.StatisticsConfig{
 		Instructions: t.has("enable-instruction-count") || t.has("enable-all-statistics"),
 		Cost:         t.has("enable-gas-measuring") || t.has("enable-all-statistics") || t.has("gas-limit"),
