@@ -55,6 +55,10 @@ extensions: build
     go test -timeout {{patience}} ./extensions/...
     {{just}} _shared cargo test --release --locked --lib {{quote(cargo_features)}} nn::
 
+# Run the Go tests with the oldest Go that go.mod allows
+floor: build
+    GOTOOLCHAIN=go$(go list -m -f '{{{{.GoVersion}}') go test -timeout {{patience}} ./...
+
 # Compare with other runtimes; arguments go to benchmarks/cmd/report
 bench *args: build
     cd benchmarks && go run ./cmd/report "$@"
