@@ -2,6 +2,7 @@ package vm_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -64,6 +65,30 @@ func TestF067GoroutinesShareAVM(t *testing.T) {
 	}
 	require.NoError(t, v.Cleanup())
 	require.NoError(t, second(v.RunBytes(background, guest, "f")))
+}
+
+// Each gets what its own module gives, or is told that another one was in the way.
+func TestF062GoroutinesRunModulesInOneVM(t *testing.T) {
+	v := newVM(t, vm.Config{})
+	var wait sync.WaitGroup
+	wrong := make(chan string, 100)
+	for n := range 4 {
+		module := []byte(fmt.Sprintf(`(module (func (export "f") (result i32) (i32.const %d)))`, n))
+		wait.Go(func() {
+			for range 200 {
+				values, err := v.RunBytes(background, module, "f")
+				if err == nil && values[0].ToI32() != int32(n) || err != nil && !errors.Is(err, vm.ErrChanged) && !errors.Is(err, wasmer.ErrClosed) {
+					wrong <- fmt.Sprint(n, values, err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	close(wrong)
+	for each := range wrong {
+		require.Fail(t, each)
+	}
 }
 
 // A VM that is forgotten is collected, also if a host function refers to it: TestMain counts what is left.

@@ -77,33 +77,38 @@ func (v *VM) tellSuccess(ctx context.Context, name string) {
 	}
 }
 
-// RunFile is LoadFile, Validate, Instantiate and Execute. The VM is Instantiated then, if that has come so far.
+// RunFile is LoadFile, Validate, Instantiate and Execute. The VM is Instantiated then, if that has come so far. If another goroutine
+// loads or instantiates meanwhile, it is ErrChanged or wasmer.ErrClosed.
 func (v *VM) RunFile(ctx context.Context, path, name string, args ...any) ([]wasmer.Value, error) {
-	return v.run(ctx, v.LoadFile(ctx, path), name, args)
+	source, err := v.loadFile(ctx, path)
+	return v.run(ctx, source, err, name, args)
 }
 
 // RunBytes is RunFile for the contents of a file.
 func (v *VM) RunBytes(ctx context.Context, data []byte, name string, args ...any) ([]wasmer.Value, error) {
-	return v.run(ctx, v.LoadBytes(ctx, data), name, args)
+	source, err := v.load(ctx, bytes.Clone(data))
+	return v.run(ctx, source, err, name, args)
 }
 
 // RunModule is RunFile for a module that is compiled already; see LoadModule.
 func (v *VM) RunModule(ctx context.Context, module *wasmer.Module, name string, args ...any) ([]wasmer.Value, error) {
-	return v.run(ctx, v.LoadModule(module), name, args)
+	source, err := v.loadModule(module)
+	return v.run(ctx, source, err, name, args)
 }
 
-// run goes on after Load.
-func (v *VM) run(ctx context.Context, err error, name string, args []any) ([]wasmer.Value, error) {
+// run goes on after Load, with what that has loaded and nothing else.
+func (v *VM) run(ctx context.Context, source *source, err error, name string, args []any) ([]wasmer.Value, error) {
 	if err == nil {
-		err = v.Validate()
+		err = v.validate(source)
 	}
+	var instance *wasmer.Instance
 	if err == nil {
-		err = v.Instantiate(ctx)
+		instance, err = v.instantiate(ctx, source)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return v.Execute(ctx, name, args...)
+	return v.call(ctx, instance, name, args)
 }
 
 // AsyncExecute starts Execute on a goroutine of its own, and returns at once.
@@ -129,7 +134,8 @@ func (v *VM) AsyncRunFile(ctx context.Context, path, name string, args ...any) *
 func (v *VM) AsyncRunBytes(ctx context.Context, data []byte, name string, args ...any) *wasmer.Async {
 	data = bytes.Clone(data)
 	return async(ctx, args, func(ctx context.Context, args []any) ([]wasmer.Value, error) {
-		return v.run(ctx, v.load(ctx, data), name, args)
+		source, err := v.load(ctx, data)
+		return v.run(ctx, source, err, name, args)
 	})
 }
 
