@@ -227,7 +227,8 @@ func (i *Instance) keepState() error {
 // Reset puts the instance back to the state right after its instantiation, without running code of the guest: memories with their
 // sizes, globals, tables and dropped segments; a guest of WASI has its first file descriptors again, others are closed. One that
 // was made by InstantiateFrom gets the state of the snapshot. What extensions keep for it is forgotten, see Resets. Externs,
-// context data and the Meter stay as they are. What it costs depends on what was changed.
+// context data, the Meter, and the data that native plug-ins have made for the instance stay as they are. What it costs depends on
+// what was changed.
 //
 // It waits for calls under way, as long as the context lets it; ErrRunning in a host function of such a call. *StateError, with
 // nothing changed, if the module has a start function or an export _initialize and the instance was made without
