@@ -105,11 +105,13 @@ func together(work []func() error, share int) error {
 	var all sync.WaitGroup
 	for i, operation := range work {
 		all.Go(func() {
+			var err error // no neighbour of what another core writes
 			for range share {
-				if failed[i] = operation(); failed[i] != nil {
-					return
+				if err = operation(); err != nil {
+					break
 				}
 			}
+			failed[i] = err
 		})
 	}
 	all.Wait()
