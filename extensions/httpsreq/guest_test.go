@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmerio/go-ext-wasm/extensions/httpsreq"
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/hostile"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
@@ -70,15 +71,7 @@ type guest struct {
 
 func newGuest(t testing.TB, module *httpsreq.Module) *guest {
 	t.Helper()
-	compiled, err := wasmer.Compile([]byte(program))
-	require.NoError(t, err)
-	instance, err := wasmer.Instantiate(t.Context(), compiled, wasmer.NewImports().Add(module))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, instance.Close())
-		require.NoError(t, compiled.Close())
-	})
-	return &guest{instance, t}
+	return &guest{hostile.Instantiate(t, program, wasmer.NewImports().Add(module)), t}
 }
 
 // sending prepares a call of send.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmerio/go-ext-wasm/extensions/image"
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/hostile"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
 
@@ -59,15 +60,7 @@ type guest struct {
 
 func newGuest(t testing.TB, config image.Config) *guest {
 	t.Helper()
-	module, err := wasmer.Compile([]byte(program()))
-	require.NoError(t, err)
-	instance, err := wasmer.Instantiate(t.Context(), module, wasmer.NewImports().Add(image.New(config)))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, instance.Close())
-		require.NoError(t, module.Close())
-	})
-	return &guest{instance, t}
+	return &guest{hostile.Instantiate(t, program(), wasmer.NewImports().Add(image.New(config))), t}
 }
 
 // in is the guest in a subtest.

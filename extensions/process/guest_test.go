@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/wasmerio/go-ext-wasm/extensions/internal/hostile"
 	"github.com/wasmerio/go-ext-wasm/extensions/process"
 	"github.com/wasmerio/go-ext-wasm/wasmer"
 )
@@ -73,15 +74,7 @@ type guest struct {
 
 func newGuest(t testing.TB, module *process.Module) *guest {
 	t.Helper()
-	compiled, err := wasmer.Compile([]byte(program))
-	require.NoError(t, err)
-	instance, err := wasmer.Instantiate(t.Context(), compiled, wasmer.NewImports().Add(module))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, instance.Close())
-		require.NoError(t, compiled.Close())
-	})
-	return &guest{instance, t}
+	return &guest{hostile.Instantiate(t, program, wasmer.NewImports().Add(module)), t}
 }
 
 // in is the guest in a subtest.

@@ -35,6 +35,18 @@ func New(t testing.TB, program string, imports *wasmer.Imports) *Guest {
 	return newGuest(t, functionsOf(t, program), imports, `(memory (export "memory") 2 2)`)
 }
 
+// Instantiate makes an instance of a program, which is in binary or text form, for as long as the test runs.
+func Instantiate(t testing.TB, program string, imports *wasmer.Imports) *wasmer.Instance {
+	t.Helper()
+	module, err := wasmer.Compile([]byte(program))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, module.Close()) })
+	instance, err := wasmer.Instantiate(context.Background(), module, imports)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, instance.Close()) })
+	return instance
+}
+
 // functionsOf lists the functions that the program imports.
 func functionsOf(t testing.TB, program string) []wasmer.ImportType {
 	t.Helper()
@@ -64,12 +76,7 @@ func newGuest(t testing.TB, functions []wasmer.ImportType, imports *wasmer.Impor
 		fmt.Fprintf(&bodies, "(func (export %q) %s (call $f%d %s))\n", imported.Name, signature, n, &arguments)
 	}
 	text.WriteString(memory + bodies.String() + ")")
-	module, err := wasmer.Compile([]byte(text.String()))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, module.Close()) })
-	instance, err := wasmer.Instantiate(context.Background(), module, imports)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, instance.Close()) })
+	instance := Instantiate(t, text.String(), imports)
 	guest := &Guest{Instance: instance}
 	for _, imported := range functions {
 		export, err := instance.Function(imported.Name)
