@@ -160,7 +160,7 @@ func (a *engineAccount) stats() EngineStats {
 			continue
 		}
 		sum, instances, instantiations := store.sum()
-		stats.InstanceStats.add(sum)
+		stats.InstanceStats.Add(sum)
 		stats.Stores++
 		stats.Instances += int64(instances)
 		stats.Instantiations += instantiations
@@ -190,7 +190,7 @@ func (a *account) sum() (stats InstanceStats, instances int, instantiations uint
 		stats.addCounted(a.store.Statistics())
 	}
 	for _, t := range a.tallies {
-		stats.add(t.stats())
+		stats.Add(t.stats())
 	}
 	stats.addMetered(&a.meter)
 	return stats, len(a.tallies), a.instantiations
@@ -202,7 +202,7 @@ func (a *account) close() {
 	a.gone.addCounted(a.store.Statistics())
 	a.store = nil
 	for _, t := range a.tallies {
-		a.gone.add(t.settle())
+		a.gone.Add(t.settle())
 	}
 	a.tallies = nil
 	a.meter.settle()
@@ -224,7 +224,7 @@ func (a *account) close() {
 	for _, engine := range []*engineAccount{a.engine.Load(), &process} {
 		if engine != nil {
 			if gone != (InstanceStats{}) {
-				engine.gone.add(gone)
+				engine.gone.Add(gone)
 			}
 			engine.instantiations += instantiations
 		}
@@ -294,7 +294,7 @@ func (t *tally) discard() bool {
 		return false
 	}
 	t.counted, t.instance = before, nil
-	a.gone.add(before)
+	a.gone.Add(before)
 	a.tallies = slices.DeleteFunc(a.tallies, func(other *tally) bool { return other == t })
 	return true
 }
@@ -316,10 +316,10 @@ func (a *account) failed(t *tally, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if t != nil {
-		t.counted.add(counted)
+		t.counted.Add(counted)
 	}
 	if t == nil || t.instance == nil { // it was discarded: its sum has been made
-		a.gone.add(counted)
+		a.gone.Add(counted)
 	}
 }
 

@@ -174,14 +174,8 @@ func (s *Store) latestCall() uint64 {
 	return s.running.Load()
 }
 
-// stopCallsOf ends the call under way of which this is true: of the instance that it entered by, and its number.
-func (s *Store) stopCallsOf(ended func(entry *Instance, number uint64) bool) {
-	if s.gate.held() {
-		go s.stopCalls(ended)
-	}
-}
-
-func (s *Store) stopCalls(ended func(*Instance, uint64) bool) {
+// stopCalls ends the call under way of which this is true: of the instance that it entered by, and its number.
+func (s *Store) stopCalls(ended func(entry *Instance, number uint64) bool) {
 	for s.keep() {
 		number, found := s.callOf(ended)
 		held := s.gate.held()

@@ -19,21 +19,23 @@ func SetLogger(logger *slog.Logger) { processLogger.Store(logger) }
 
 // Logger is what the engine tells its events to, that of SetLogger if it has none of its own; nil if nobody listens.
 func (e *Engine) Logger() *slog.Logger {
-	if e == nil || e.account.logger == nil {
+	if e == nil {
 		return processLogger.Load()
 	}
-	return e.account.logger
+	return e.account.log()
+}
+
+// log is the engine's logger, or the process's. The account may be nil.
+func (a *engineAccount) log() *slog.Logger {
+	if a == nil || a.logger == nil {
+		return processLogger.Load()
+	}
+	return a.logger
 }
 
 // listener is the logger for an event of this level; nil if nobody wants to know. The account may be nil.
 func (a *engineAccount) listener(ctx context.Context, level slog.Level) *slog.Logger {
-	var logger *slog.Logger
-	if a != nil {
-		logger = a.logger
-	}
-	if logger == nil {
-		logger = processLogger.Load()
-	}
+	logger := a.log()
 	if ctx == nil {
 		ctx = context.Background()
 	}

@@ -58,7 +58,8 @@ func (s InstanceStats) Report() string {
 		s.Instructions, s.Cost, uint64(s.InstructionsPerSecond()))
 }
 
-func (s *InstanceStats) add(other InstanceStats) {
+// Add adds what was counted elsewhere.
+func (s *InstanceStats) Add(other InstanceStats) {
 	s.Calls += other.Calls
 	s.HostCalls += other.HostCalls
 	s.Failures += other.Failures
@@ -72,7 +73,7 @@ func (s *InstanceStats) add(other InstanceStats) {
 }
 
 func (s *InstanceStats) addCounted(counted ffi.Statistics) {
-	s.add(InstanceStats{
+	s.Add(InstanceStats{
 		Calls: counted.Calls, HostCalls: counted.HostCalls, RefusedGrowths: counted.RefusedGrowths,
 		WasmTime: time.Duration(counted.WasmTime), HostTime: time.Duration(counted.HostTime),
 	})

@@ -241,7 +241,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closeInstances()
-	s.stopCallsOf(func(*Instance, uint64) bool { return true })
+	if s.gate.held() {
+		go s.stopCalls(func(*Instance, uint64) bool { return true })
+	}
 	s.freeIfUnused()
 	return nil
 }

@@ -70,12 +70,6 @@ func (v *VM) addMetered(sum *wasmer.InstanceStats) {
 // addCounts adds what an instance has counted itself; the rest is the store's.
 func addCounts(sum *wasmer.InstanceStats, instance *wasmer.Instance) {
 	stats := instance.Stats()
-	sum.Calls += stats.Calls
-	sum.HostCalls += stats.HostCalls
-	sum.Failures += stats.Failures
-	sum.Traps += stats.Traps
-	sum.Interrupted += stats.Interrupted
-	sum.RefusedGrowths += stats.RefusedGrowths
-	sum.WasmTime += stats.WasmTime
-	sum.HostTime += stats.HostTime
+	stats.Instructions, stats.Cost = 0, 0
+	sum.Add(stats)
 }
